@@ -1,0 +1,1 @@
+"""DECIDES: pure, synchronous, told the time. Standard library and orjson only."""

@@ -1,0 +1,45 @@
+"""A subscription: which events, to which endpoint, signed and retried how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from connector.core.dialect import Dialect, SignWith
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """The signing secrets as the partner was shown them.
+
+    ``previous`` is set while a secret rotates. Single-valued dialects then sign with the secret
+    that ``sign_with`` names; standard-webhooks sends a signature of each. Never printed.
+    """
+
+    current: str = field(repr=False)
+    previous: str | None = field(default=None, repr=False)
+    sign_with: SignWith = "old"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """One validated subscription. Two are equal when nothing about them differs.
+
+    ``events`` are patterns (:mod:`connector.core.matching`). ``ladder_ms`` are the delays before
+    each further try; its length plus one is the number of attempts. ``in_flight_max`` bounds the
+    POSTs under way to this endpoint, ``queue_max`` the deliveries waiting for one of them.
+    ``max_age_ms`` counts from the first attempt; past it a failed delivery is ``expired``.
+    """
+
+    id: str
+    url: str
+    events: tuple[str, ...]
+    dialect: Dialect
+    secrets: Secrets | None
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    ladder_ms: tuple[int, ...]
+    timeout_ms: int
+    max_age_ms: int
+    in_flight_max: int
+    queue_max: int
+    body_bytes_max: int
+    paused: bool = False
