@@ -30,7 +30,8 @@ class Event:
     ``time_us`` is the event's own time in Unix microseconds; ``time_digits`` says how many
     fractional digits the source gave (0 to 6). ``id`` matches ``[A-Za-z0-9_-]{1,128}``.
     ``source`` is a URI reference naming where the event came from. ``attributes`` are attributes
-    an incoming CloudEvent carried: name and JSON text of the value, in order.
+    an incoming CloudEvent carried: name and JSON text of the value, in order. ``key`` is what
+    belongs together (the record's key unless a field is mapped); ``subject`` is empty unless mapped.
     ``bodies`` caches the envelope per dialect, so a record that goes to many subscriptions of one
     dialect is rendered once; it lives and dies with the event.
     """
@@ -41,6 +42,8 @@ class Event:
     time_digits: int
     data: bytes
     source: str = ""
+    key: bytes | None = None
+    subject: str = ""
     attributes: tuple[tuple[str, bytes], ...] = ()
     bodies: dict[str, bytes] = field(default_factory=dict)
 
