@@ -90,7 +90,8 @@ class JsonEnvelope:
         kinds = [kind for _, kind in self.members]
         for name in names:
             if not _MEMBER_NAME.fullmatch(name):
-                raise DialectError(f"members: {name!r} must be a letter, then letters, digits or _.- (64 at most)")
+                rule = "must begin with a letter and go on with letters, digits, _ . or -, 64 at most"
+                raise DialectError(f"members: {name!r} {rule}")
         if len(set(names)) < len(names):
             raise DialectError("members: a name stands there twice")
         if kinds.count("data") != 1:
