@@ -9,12 +9,12 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from deploy.testbed.errors import TestbedError
 from deploy.testbed.fetch import kafka_jars
@@ -166,6 +166,10 @@ class KafkaNode:
     def resume(self) -> None:
         self._process.resume()
 
+    def mend(self) -> None:
+        """Running again, whatever was done to it."""
+        self._process.mend()
+
 
 class KafkaCluster:
     """One or three nodes. Use it as a context manager, or pair :meth:`start` with :meth:`stop`."""
@@ -200,6 +204,13 @@ class KafkaCluster:
             self.stop()
             raise
 
+    def mend(self) -> None:
+        """Every node runs again and has every record, whatever was done to them."""
+        for node in self.nodes:
+            node.mend()
+        admin = self.admin()
+        _await(lambda: _is_whole(admin, len(self.nodes)), "nodes are missing or lag behind")
+
     def stop(self) -> None:
         """End every node at once and remove what they stored."""
         for node in self.nodes:
@@ -219,18 +230,22 @@ class KafkaCluster:
             admin.create_topics([topic], request_timeout=_ADMIN_TIMEOUT_S)[name].result()
         except KafkaException as error:
             raise TestbedError(f"topic {name} was not created: {error}") from error
-        deadline = time.monotonic() + _ADMIN_TIMEOUT_S
-        while not _has_leaders(admin, name, partitions):
-            if time.monotonic() > deadline:
-                raise TestbedError(f"topic {name} has no leaders after {_ADMIN_TIMEOUT_S:.0f} s")
-            time.sleep(_POLL_S)
+        _await(lambda: _has_leaders(admin, name, partitions), f"topic {name} has no leaders")
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic. Raises TestbedError when Kafka refuses."""
+        admin = self.admin()
         try:
-            self.admin().delete_topics([name], request_timeout=_ADMIN_TIMEOUT_S)[name].result()
+            admin.delete_topics([name], request_timeout=_ADMIN_TIMEOUT_S)[name].result()
         except KafkaException as error:
             raise TestbedError(f"topic {name} was not deleted: {error}") from error
+
+    def topic_settings(self, name: str) -> dict[str, str]:
+        """Every setting of a topic, defaults included, by Kafka's names."""
+        resource = ConfigResource(ConfigResource.Type.TOPIC, name)
+        admin = self.admin()  # the answer comes only while the client lives
+        found = admin.describe_configs([resource], request_timeout=_ADMIN_TIMEOUT_S)
+        return {entry.name: entry.value for entry in found[resource].result().values()}
 
     def admin(self) -> AdminClient:
         """A new admin client, for what has no method here."""
@@ -262,6 +277,23 @@ def _format(nodes: list[KafkaNode]) -> None:
         for formatter in formatters:
             formatter.kill()
             formatter.wait()
+
+
+def _await(is_so: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + _ADMIN_TIMEOUT_S
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TestbedError(f"{otherwise} after {_ADMIN_TIMEOUT_S:.0f} s")
+        time.sleep(_POLL_S)
+
+
+def _is_whole(admin: AdminClient, nodes: int) -> bool:
+    cluster = admin.list_topics(timeout=_ADMIN_TIMEOUT_S)
+    return len(cluster.brokers) == nodes and all(
+        len(partition.isrs) == len(partition.replicas)
+        for topic in cluster.topics.values()
+        for partition in topic.partitions.values()
+    )
 
 
 def _has_leaders(admin: AdminClient, topic: str, partitions: int) -> bool:

@@ -115,6 +115,14 @@ class Process:
         """Go on after :meth:`pause`."""
         self._signal(signal.SIGCONT)
 
+    def mend(self) -> None:
+        """Running again, whatever was done to it; returns when it is ready."""
+        if self.is_running:
+            self.resume()
+        else:
+            self.launch()
+        self.await_ready()
+
     def _signal(self, number: signal.Signals) -> None:
         os.killpg(self._running().pid, number)
 

@@ -83,6 +83,10 @@ class Registry:
     def resume(self) -> None:
         self._process.resume()
 
+    def mend(self) -> None:
+        """Running again, whatever was done to it."""
+        self._process.mend()
+
     def end(self) -> None:
         """End for good and remove what it stored."""
         self._process.kill()
