@@ -1,0 +1,136 @@
+"""One connection to a receiver: a request out, its reply in, and never a stray byte into the next.
+
+It promises its owner exactly one of ``replied``, ``faulted`` or ``closed`` with the exchange, and
+``closed`` once at its own end. It does not know pools, retries or deadlines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol, cast
+
+from connector.core.outcome import Reply
+from connector.webhook.reply import ReplyFault, ReplyReader
+
+if TYPE_CHECKING:
+    from connector.webhook.exchange import Exchange
+    from connector.webhook.pool import Origin
+
+
+class ConnectionOwner(Protocol):
+    """What a :class:`Connection` tells; it carries no exchange any more when it does."""
+
+    def replied(self, connection: Connection, exchange: Exchange, reply: Reply) -> None:
+        """The reply is whole. ``connection.may_reuse`` says whether it can carry another exchange."""
+
+    def faulted(self, exchange: Exchange, fault: ReplyFault) -> None:
+        """What came is not a reply. Its connection is being closed."""
+
+    def closed(self, connection: Connection, exchange: Exchange | None, reply: Reply | None) -> None:
+        """The connection is gone; ``reply`` is set when its end was the end of the reply."""
+
+
+class Connection(asyncio.Protocol):
+    """``is_fresh`` until its first reply; ``used_at_s`` is when it was last given an exchange and
+    ``opened_at_s`` when it was made, both on the monotonic clock."""
+
+    __slots__ = (
+        "_has_ended",
+        "_is_adopted",
+        "_owner",
+        "_reader",
+        "_transport",
+        "exchange",
+        "is_fresh",
+        "opened_at_s",
+        "origin",
+        "used_at_s",
+    )
+
+    def __init__(self, origin: Origin, owner: ConnectionOwner) -> None:
+        self.origin = origin
+        self.exchange: Exchange | None = None
+        self.is_fresh = True
+        self.opened_at_s = self.used_at_s = monotonic()
+        self._owner = owner
+        self._reader = ReplyReader()
+        self._transport: asyncio.Transport | None = None
+        self._is_adopted = False
+        self._has_ended = False
+
+    def adopt(self) -> bool:
+        """Begin to report to the owner. ``False`` if the connection is gone already."""
+        self._is_adopted = self._transport is not None and not self._transport.is_closing()
+        return self._is_adopted
+
+    def send(self, exchange: Exchange, now_s: float) -> None:
+        """Carry an exchange; the connection must be idle."""
+        assert self.exchange is None
+        assert self._transport is not None
+        self.exchange = exchange
+        self.used_at_s = now_s
+        exchange.connection = self
+        self._transport.write(exchange.request)
+
+    def restart(self) -> None:
+        """Be ready for another exchange after a reply."""
+        self._reader.restart()
+
+    def abort(self) -> None:
+        """Close at once, without a farewell that a hostile receiver could leave unanswered. The
+        exchange it carries, if any, is dropped without a word."""
+        self.exchange = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def has_reply_begun(self) -> bool:
+        """Whether any byte of a reply has come for the exchange now or last carried."""
+        return self._reader.read_bytes > 0
+
+    @property
+    def may_reuse(self) -> bool:
+        """Whether the last reply was read cleanly to its end, the request was sent to its end, and the
+        receiver keeps the connection."""
+        assert self._transport is not None
+        return self._reader.may_reuse and not self._transport.get_write_buffer_size()
+
+    # What follows is called by the event loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            # Nobody asked: a second reply, or a 408 for having been idle. The next exchange must not
+            # take it for its own.
+            self.origin.idle.pop(self, None)
+            self.abort()
+            return
+        try:
+            reply = self._reader.feed(data)
+        except ReplyFault as fault:
+            self.abort()
+            self._owner.faulted(exchange, fault)
+            return
+        if reply is not None:
+            self.exchange = None
+            self.is_fresh = False
+            self._owner.replied(self, exchange, reply)
+
+    def eof_received(self) -> None:
+        self._has_ended = True
+        self.origin.idle.pop(self, None)
+        # Over TLS, a close would wait for the other side; connection_lost comes at once this way.
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        exchange, self.exchange = self.exchange, None
+        reply = self._reader.end() if exchange is not None and self._has_ended else None
+        self.origin.idle.pop(self, None)
+        if self._is_adopted:
+            self._owner.closed(self, exchange, reply)
+        self._reader.close()

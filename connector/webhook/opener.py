@@ -1,0 +1,103 @@
+"""Opens one connection: resolve, vet every address, connect, TLS. Trouble becomes a failure here.
+
+This is the edge at which errors of the system and of OpenSSL are put into our words, once. The
+deadline is the caller's: it cancels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+from collections.abc import Sequence
+from time import monotonic
+
+from connector.core.outcome import Failure
+from connector.webhook.connection import Connection, ConnectionOwner
+from connector.webhook.guard import Address, Network, first_refusal
+from connector.webhook.pool import Origin
+from connector.webhook.resolver import LookupFailed, Resolver
+
+ADDRESSES_TRIED_MAX = 4
+"""Addresses of one name that are tried for one connection."""
+
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
+
+
+class Opener:
+    """Opens connections for one TLS identity under one guard."""
+
+    def __init__(self, resolver: Resolver, *, allowed: Sequence[Network], tls: ssl.SSLContext) -> None:
+        self._resolver = resolver
+        self._allowed = allowed
+        self._tls = tls
+
+    async def open(
+        self, origin: Origin, owner: ConnectionOwner, deadline_s: float
+    ) -> Connection | Failure:
+        """A connection to a vetted address of ``origin``, or why there is none.
+
+        Addresses are tried in order; all but the last get an even share of the time that is left, so
+        that a silent one leaves some for the next.
+        """
+        addresses = await self._vetted(origin)
+        if isinstance(addresses, Failure):
+            return addresses
+        addresses = addresses[:ADDRESSES_TRIED_MAX]
+        failures: list[Failure] = []
+        for left in range(len(addresses), 0, -1):
+            address = addresses[-left]
+            limit_s = (deadline_s - monotonic()) / left if left > 1 else None
+            opened = await self._connect(origin, owner, address, limit_s)
+            if isinstance(opened, Connection):
+                return opened
+            failures.append(opened)
+        # What is ours is reported only if nothing else went wrong: a family we do not speak looks
+        # like a lack of addresses of our own.
+        return next((failure for failure in failures if failure.kind != "resources"), failures[0])
+
+    async def _vetted(self, origin: Origin) -> Sequence[Address] | Failure:
+        if origin.literal is not None:
+            return (origin.literal,)
+        try:
+            addresses = await self._resolver.resolve(origin.host)
+        except LookupFailed as error:
+            return Failure("dns", str(error))
+        if why := first_refusal(addresses, self._allowed):
+            return Failure(
+                "forbidden",
+                f"{origin.host} resolves to a forbidden address: {why}. If that is meant, allow its "
+                f"network (allow_networks)",
+            )
+        return addresses
+
+    async def _connect(
+        self, origin: Origin, owner: ConnectionOwner, address: Address, limit_s: float | None
+    ) -> Connection | Failure:
+        connection = Connection(origin, owner)
+        is_tls = origin.scheme == "https"
+        try:
+            async with asyncio.timeout(limit_s):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: connection,
+                    str(address),
+                    origin.port,
+                    ssl=self._tls if is_tls else None,
+                    server_hostname=origin.host if is_tls else None,
+                )
+        except OSError as error:  # TimeoutError and ssl.SSLError among them
+            return failure_of(error, f"{origin} at {address}")
+        return connection
+
+
+def failure_of(error: OSError, where: str) -> Failure:
+    """The failure to connect that ``error`` means. ``where`` names the receiver."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Failure("tls", f"the certificate of {where} is not accepted: {error.verify_message}")
+    if isinstance(error, ssl.SSLError):
+        return Failure("tls", f"no TLS with {where}: {error.reason or error}")
+    if error.errno in _OURS:
+        return Failure("resources", f"no connection to {where}: {error.strerror}")
+    if isinstance(error, TimeoutError):
+        return Failure("connect", f"{where} does not answer")
+    return Failure("connect", f"no connection to {where}: {error.strerror or error}")

@@ -1,0 +1,169 @@
+"""Open connections, by origin, within limits.
+
+Promises: taking and giving back an idle connection is O(1) whatever the number of origins; never more
+connections than the limits; none older or longer idle than allowed. Opening them, and what is sent
+over them, is the sender's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import resource
+from collections import deque
+from collections.abc import Iterator
+from time import monotonic
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from connector.webhook.connection import Connection
+from connector.webhook.guard import Address
+from connector.webhook.target import Scheme, Target
+
+if TYPE_CHECKING:
+    from connector.webhook.exchange import Exchange
+
+_REAP_EVERY_S = 1.0
+_FILE_LIMIT_SHARE = 0.8
+
+
+class Origin:
+    """Where connections lead: scheme, host and port. All https origins of a process share one TLS
+    identity (authorities, and the host as server name), so it needs no further part in the key.
+
+    ``idle`` is a stack of connections; ``claimed`` counts those open or being opened; ``waiting`` are
+    exchanges beyond the limit, oldest first, settled ones among them.
+    """
+
+    __slots__ = ("__weakref__", "claimed", "host", "idle", "literal", "port", "scheme", "waiting")
+
+    def __init__(self, scheme: Scheme, host: str, port: int, literal: Address | None) -> None:
+        self.scheme = scheme
+        self.host = host
+        self.port = port
+        self.literal = literal
+        self.idle: dict[Connection, None] = {}
+        self.claimed = 0
+        self.waiting: deque[Exchange] = deque()
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+
+class Pool:
+    """``connections_max`` is in all and is cut to 80 % of the process's soft limit of open files."""
+
+    def __init__(
+        self,
+        *,
+        connections_max: int,
+        connections_per_origin_max: int,
+        connection_life_ms: int,
+        idle_ms: int,
+    ) -> None:
+        file_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if file_limit != resource.RLIM_INFINITY:
+            connections_max = min(connections_max, int(file_limit * _FILE_LIMIT_SHARE))
+        self.connections_max = connections_max
+        self._per_origin_max = connections_per_origin_max
+        self._life_s = connection_life_ms / 1000
+        self._idle_s = idle_ms / 1000
+        # An origin lives as long as an endpoint, an exchange or a connection leads to it.
+        self._origins: WeakValueDictionary[tuple[Scheme, str, int], Origin] = WeakValueDictionary()
+        self._connections: set[Connection] = set()
+        # Retired, but open until the loop says that they are gone.
+        self._closing: set[Connection] = set()
+        self._claimed = 0
+        self._reaper: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def origin(self, target: Target) -> Origin:
+        """The origin of a target, shared by all endpoints there."""
+        key = (target.scheme, target.host, target.port)
+        origin = self._origins.get(key)
+        if origin is None:
+            origin = self._origins[key] = Origin(*key, target.literal)
+        return origin
+
+    def take(self, origin: Origin, now_s: float) -> Connection | None:
+        """An idle connection, the last used first so that the others age and are closed."""
+        while origin.idle:
+            connection, _ = origin.idle.popitem()
+            if now_s - connection.opened_at_s < self._life_s:
+                return connection
+            self._close(connection)
+        return None
+
+    def claim(self, origin: Origin) -> bool:
+        """Reserve room for one more connection; ``False`` at a limit. Each claim is released once."""
+        if origin.claimed >= self._per_origin_max:
+            return False
+        if self._claimed - len(self._closing) >= self.connections_max and not self._evict():
+            return False
+        origin.claimed += 1
+        self._claimed += 1
+        self._empty.clear()
+        return True
+
+    def release(self, origin: Origin) -> None:
+        """Give back a claim: its connection is closed, or was never opened."""
+        origin.claimed -= 1
+        self._claimed -= 1
+        if not self._claimed:
+            self._empty.set()
+
+    def add(self, connection: Connection) -> None:
+        """Look after a connection that was opened on a claim."""
+        self._connections.add(connection)
+        if self._reaper is None:
+            self._schedule_reaper()
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a closed connection and release its claim."""
+        self._connections.discard(connection)
+        self._closing.discard(connection)
+        self.release(connection.origin)
+
+    async def close(self) -> None:
+        """Close all connections; returns when the last is gone."""
+        for connection in tuple(self._connections):
+            connection.abort()
+        await self._empty.wait()
+        if self._reaper is not None:
+            self._reaper.cancel()
+
+    def _idle(self) -> Iterator[Connection]:
+        return (connection for connection in self._connections if connection in connection.origin.idle)
+
+    def _evict(self) -> bool:
+        """Close the longest idle sixteenth to make room for another origin. They are found by looking
+        at all, which so many at a time make cheap."""
+        batch = self.connections_max // 16 + 1
+        oldest = heapq.nsmallest(batch, self._idle(), key=lambda connection: connection.used_at_s)
+        for connection in oldest:
+            self._retire(connection)
+        return bool(oldest)
+
+    def _reap(self) -> None:
+        now_s = monotonic()
+        for connection in list(self._idle()):
+            if (
+                now_s - connection.used_at_s >= self._idle_s
+                or now_s - connection.opened_at_s >= self._life_s
+            ):
+                self._retire(connection)
+        self._reaper = None
+        if self._connections:
+            self._schedule_reaper()
+
+    def _schedule_reaper(self) -> None:
+        self._reaper = asyncio.get_running_loop().call_later(_REAP_EVERY_S, self._reap)
+
+    def _retire(self, connection: Connection) -> None:
+        del connection.origin.idle[connection]
+        self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        self._closing.add(connection)
+        connection.abort()

@@ -1,0 +1,134 @@
+"""Names into addresses, without ever blocking anyone else.
+
+The event loop's own ``getaddrinfo`` has a few threads that cannot be cancelled: four names whose
+servers hang would stop all look-ups. Here c-ares (aiodns) looks up any number at once; each name has at
+most one look-up under way, which all who ask share, and every look-up has a budget of its own, so a
+hanging name costs only those who want it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from ipaddress import ip_address
+from time import monotonic
+from typing import Protocol
+
+import aiodns
+import aiodns.error
+
+from connector.webhook.guard import Address
+
+CACHE_NAMES_MAX = 10_000
+"""Names remembered; the oldest goes first. One entry is about 300 bytes."""
+
+CACHE_S_MAX = 60.0
+"""The longest an answer is kept, however long it may live: as long as a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The addresses of a name, at least one, in the order to try them; valid for ``ttl_s`` seconds."""
+
+    addresses: tuple[Address, ...]
+    ttl_s: float
+
+
+class LookupFailed(Exception):
+    """The name has no addresses, or nobody could be asked. The message is for the operator."""
+
+
+class Lookup(Protocol):
+    """Asks the outside world about one name."""
+
+    async def look_up(self, name: str) -> Answer:
+        """All addresses of ``name``, IPv4 and IPv6. Raises :class:`LookupFailed`."""
+
+    async def close(self) -> None: ...
+
+
+class Resolver:
+    """Shares, bounds and briefly remembers look-ups. Failures are not remembered."""
+
+    def __init__(self, lookup: Lookup, *, budget_ms: int) -> None:
+        self._lookup = lookup
+        self._budget_ms = budget_ms
+        self._under_way: dict[str, asyncio.Task[Answer]] = {}
+        self._remembered: dict[str, tuple[float, tuple[Address, ...]]] = {}
+
+    async def resolve(self, name: str) -> tuple[Address, ...]:
+        """The addresses of ``name``. Raises :class:`LookupFailed`, after the budget at the latest."""
+        remembered = self._remembered.get(name)
+        if remembered is not None:
+            expires_at_s, addresses = remembered
+            if monotonic() < expires_at_s:
+                return addresses
+            del self._remembered[name]
+        task = self._under_way.get(name)
+        if task is None:
+            task = self._under_way[name] = asyncio.create_task(self._ask(name), name=f"look up {name}")
+            task.add_done_callback(self._finished)
+        # One who gives up must not take the answer from the others.
+        answer = await asyncio.shield(task)
+        return answer.addresses
+
+    async def close(self) -> None:
+        """Give up all look-ups."""
+        tasks = tuple(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._lookup.close()
+
+    async def _ask(self, name: str) -> Answer:
+        try:
+            async with asyncio.timeout(self._budget_ms / 1000):
+                answer = await self._lookup.look_up(name)
+            self._remember(name, answer)
+            return answer
+        except TimeoutError:
+            raise LookupFailed(f"no answer about {name} within {self._budget_ms} ms") from None
+        finally:
+            del self._under_way[name]
+
+    @staticmethod
+    def _finished(task: asyncio.Task[Answer]) -> None:
+        # All who asked may have given up: the failure is then theirs no more, and not an alarm either.
+        if not task.cancelled():
+            task.exception()
+
+    def _remember(self, name: str, answer: Answer) -> None:
+        ttl_s = min(answer.ttl_s, CACHE_S_MAX)
+        if ttl_s <= 0:
+            return
+        if len(self._remembered) >= CACHE_NAMES_MAX:
+            del self._remembered[next(iter(self._remembered))]
+        self._remembered[name] = (monotonic() + ttl_s, answer.addresses)
+
+
+class AresLookup:
+    """c-ares: /etc/hosts, then the name servers and search domains of /etc/resolv.conf."""
+
+    def __init__(self) -> None:
+        self._resolver: aiodns.DNSResolver | None = None
+
+    async def look_up(self, name: str) -> Answer:
+        if self._resolver is None:
+            # A lost datagram costs a second, not the five of the usual configuration.
+            self._resolver = aiodns.DNSResolver(timeout=1.0, tries=3)
+        try:
+            result = await self._resolver.getaddrinfo(name)
+        except aiodns.error.DNSError as error:
+            raise LookupFailed(f"{name} does not resolve: {error.args[1]}") from None
+        if not result.nodes:
+            raise LookupFailed(f"{name} does not resolve: it has no addresses")
+        addresses = dict.fromkeys(
+            ip_address(node.addr[0].decode("ascii").partition("%")[0]) for node in result.nodes
+        )
+        return Answer(tuple(addresses), min(node.ttl for node in result.nodes))
+
+    async def close(self) -> None:
+        if self._resolver is not None:
+            await self._resolver.close()
+            # The cancelled look-ups were handed to the loop from another thread: let them land.
+            await asyncio.sleep(0)

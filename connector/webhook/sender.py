@@ -1,0 +1,262 @@
+"""The fast sender: signed POSTs over kept connections, with callbacks and no task per delivery.
+
+On the warm path a delivery takes an idle connection, is written in one piece, and is settled from the
+event loop's own call when its reply is whole. Only opening a connection takes a task. One deadline
+covers all of it; whatever happens, ``done`` is called once.
+
+A kept connection may be closed by the receiver at the moment it is used (Node does so after 5 s). If
+that happens before any byte of a reply, the request is sent once more over a new connection, within the
+same deadline; without this every rare event would cost its partner a retry tier. It may reach the
+receiver twice, which it recognises by the delivery's id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from time import monotonic
+from typing import Any, cast
+
+from connector.core.outcome import Failure, Reply
+from connector.engine.ports import Endpoint
+from connector.webhook.connection import Connection
+from connector.webhook.deadlines import Deadlines
+from connector.webhook.exchange import Exchange
+from connector.webhook.guard import parse_networks
+from connector.webhook.head import request_head
+from connector.webhook.opener import Opener
+from connector.webhook.pool import Origin, Pool
+from connector.webhook.reply import ReplyFault
+from connector.webhook.resolver import AresLookup, Lookup, Resolver
+from connector.webhook.target import parse_target
+from connector.webhook.tls import client_context
+
+
+class PreparedEndpoint:
+    """An endpoint of :class:`WebhookSender`: where to, and the part of the request that stays."""
+
+    __slots__ = ("head", "origin", "url")
+
+    def __init__(self, url: str, origin: Origin, head: bytes) -> None:
+        self.url = url
+        self.origin = origin
+        self.head = head
+
+
+class WebhookSender:
+    """Implements :class:`connector.engine.ports.Sender`.
+
+    Settings, with defaults and the reason for each:
+
+    - ``allow_http`` (False): plain http is readable and changeable on the way.
+    - ``allow_networks`` (none): networks that the guard lets pass, for receivers inside the cluster.
+      ``localhost`` usually means both 127.0.0.0/8 and ::1/128.
+    - ``extra_ca_file`` (none): PEM with the deployment's own authorities.
+    - ``connections_max`` (10,000): in all, never above 80 % of the soft limit of open files. At this
+      limit the longest idle connections are closed; if none is idle the failure is ``resources``.
+    - ``connections_per_origin_max`` (256): towards one scheme, host and port. Beyond it requests wait
+      for one, in order; a request whose deadline passes in that queue fails as ``resources``.
+    - ``waiting_max`` (4,096): requests in such queues in all; beyond it the failure is ``resources``.
+    - ``idle_ms`` (30,000): longer than the pauses of a busy endpoint, short enough to free sockets.
+    - ``connection_life_ms`` (60,000): bounds how long a name may point elsewhere unnoticed.
+    - ``lookup_budget_ms`` (5,000): a name that has not resolved by then fails as ``dns``.
+
+    Failures are handed to ``done`` by the event loop in a call of their own, replies directly.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow_http: bool = False,
+        allow_networks: Sequence[str] = (),
+        extra_ca_file: str | None = None,
+        connections_max: int = 10_000,
+        connections_per_origin_max: int = 256,
+        waiting_max: int = 4_096,
+        idle_ms: int = 30_000,
+        connection_life_ms: int = 60_000,
+        lookup_budget_ms: int = 5_000,
+        lookup: Lookup | None = None,
+    ) -> None:
+        """Raises ``ValueError`` for a malformed network, ``OSError`` for an unreadable CA file."""
+        self._allow_http = allow_http
+        self._allowed = parse_networks(allow_networks)
+        self._resolver = Resolver(lookup or AresLookup(), budget_ms=lookup_budget_ms)
+        self._opener = Opener(self._resolver, allowed=self._allowed, tls=client_context(extra_ca_file))
+        self._pool = Pool(
+            connections_max=connections_max,
+            connections_per_origin_max=connections_per_origin_max,
+            connection_life_ms=connection_life_ms,
+            idle_ms=idle_ms,
+        )
+        self._waiting_max = waiting_max
+        self._waiting = 0
+        self._deadlines: Deadlines[Exchange] = Deadlines(self._expired)
+        self._openings: set[asyncio.Task[Connection | Failure]] = set()
+        self._is_closed = False
+
+    def endpoint(
+        self, url: str, *, headers: Sequence[tuple[str, str]], content_type: str
+    ) -> PreparedEndpoint:
+        """Prepare an endpoint. Raises :class:`~connector.engine.ports.ForbiddenTarget` for a URL that
+        may never be sent to, and plain ``ValueError`` for a header that may not be sent."""
+        target = parse_target(url, allow_http=self._allow_http, allowed=self._allowed)
+        head = request_head(target, headers=headers, content_type=content_type)
+        return PreparedEndpoint(url, self._pool.origin(target), head)
+
+    def post(
+        self,
+        endpoint: Endpoint,
+        headers: bytes,
+        body: bytes,
+        timeout_ms: int,
+        context: Any,  # handed back untouched
+        done: Callable[[Any, Reply | Failure], None],
+    ) -> None:
+        """See :meth:`connector.engine.ports.Sender.post`."""
+        prepared = cast(PreparedEndpoint, endpoint)
+        now_s = monotonic()
+        request = b"%b%bContent-Length: %d\r\n\r\n%b" % (prepared.head, headers, len(body), body)
+        exchange = Exchange(prepared.origin, request, now_s + timeout_ms / 1000, context, done)
+        if self._is_closed:
+            self._fail(exchange, Failure("reset", "the sender is closed"))
+            return
+        exchange.slot = self._deadlines.add(exchange, exchange.deadline_s)
+        connection = self._pool.take(exchange.origin, now_s)
+        if connection is not None:
+            connection.send(exchange, now_s)
+        else:
+            self._open_or_wait(exchange)
+
+    def cancel_all(self) -> None:
+        """Abort every request under way; each ``done`` gets a ``reset`` failure."""
+        for exchange in tuple(self._deadlines):
+            self._drop(exchange)
+            self._fail(exchange, Failure("reset", "cancelled by the connector"))
+
+    async def close(self) -> None:
+        """Cancel all, close all; no socket, task or timer is left."""
+        self._is_closed = True
+        self.cancel_all()
+        await asyncio.gather(*self._openings, return_exceptions=True)
+        await self._pool.close()
+        self._deadlines.close()
+        await self._resolver.close()
+
+    # What connections report.
+
+    def replied(self, connection: Connection, exchange: Exchange, reply: Reply) -> None:
+        """See :class:`~connector.webhook.connection.ConnectionOwner`."""
+        if connection.may_reuse:
+            connection.restart()
+            self._put_to_use(connection)
+        else:
+            connection.abort()
+        self._settle(exchange)
+        exchange.done(exchange.context, reply)
+
+    def faulted(self, exchange: Exchange, fault: ReplyFault) -> None:
+        """See :class:`~connector.webhook.connection.ConnectionOwner`."""
+        self._fail(exchange, Failure("protocol", str(fault)))
+
+    def closed(self, connection: Connection, exchange: Exchange | None, reply: Reply | None) -> None:
+        """See :class:`~connector.webhook.connection.ConnectionOwner`."""
+        self._pool.remove(connection)
+        if exchange is not None:
+            exchange.connection = None
+            if reply is not None:
+                self._settle(exchange)
+                exchange.done(exchange.context, reply)
+            elif connection.has_reply_begun:
+                self._fail(exchange, Failure("reset", "the connection closed before the reply was whole"))
+            elif connection.is_fresh:
+                self._fail(exchange, Failure("reset", "the connection closed without a reply"))
+            else:
+                self._open_or_wait(exchange)
+        self._serve_waiting(connection.origin)
+
+    # Opening and waiting.
+
+    def _open_or_wait(self, exchange: Exchange) -> None:
+        if self._pool.claim(exchange.origin):
+            self._start_opening(exchange)
+        elif exchange.origin.claimed and self._waiting < self._waiting_max:
+            self._waiting += 1
+            exchange.origin.waiting.append(exchange)
+        else:
+            self._fail(exchange, Failure("resources", "the limit of connections is reached"))
+
+    def _put_to_use(self, connection: Connection) -> None:
+        """The connection is free: for the exchange that has waited longest, or for later."""
+        waiting = self._next_waiting(connection.origin)
+        if waiting is None:
+            connection.origin.idle[connection] = None
+        else:
+            connection.send(waiting, monotonic())
+
+    def _serve_waiting(self, origin: Origin) -> None:
+        """A connection to ``origin`` is gone: open one for the exchange that has waited longest."""
+        exchange = self._next_waiting(origin)
+        if exchange is not None:
+            self._open_or_wait(exchange)
+
+    def _next_waiting(self, origin: Origin) -> Exchange | None:
+        while origin.waiting:
+            exchange = origin.waiting.popleft()
+            self._waiting -= 1
+            if not exchange.is_settled:
+                return exchange
+        return None
+
+    def _start_opening(self, exchange: Exchange) -> None:
+        opening = self._opener.open(exchange.origin, self, exchange.deadline_s)
+        task = asyncio.get_running_loop().create_task(opening, name=f"open {exchange.origin}")
+        exchange.opening = task
+        self._openings.add(task)
+        task.add_done_callback(partial(self._opened, exchange))
+
+    def _opened(self, exchange: Exchange, task: asyncio.Task[Connection | Failure]) -> None:
+        # In a callback rather than a coroutine: this runs even if the task was cancelled unstarted.
+        self._openings.discard(task)
+        exchange.opening = None
+        opened = None if task.cancelled() else task.result()
+        if isinstance(opened, Connection) and opened.adopt():
+            self._pool.add(opened)
+            if exchange.is_settled:
+                self._put_to_use(opened)
+            else:
+                opened.send(exchange, monotonic())
+            return
+        self._pool.release(exchange.origin)
+        if not exchange.is_settled:
+            lost = Failure("connect", f"{exchange.origin} closed the connection at once")
+            self._fail(exchange, opened if isinstance(opened, Failure) else lost)
+        self._serve_waiting(exchange.origin)
+
+    # Ends.
+
+    def _expired(self, exchange: Exchange) -> None:
+        self._fail(exchange, self._drop(exchange))
+
+    def _drop(self, exchange: Exchange) -> Failure:
+        """Let go of whatever the exchange holds. Returns the failure if this is its deadline."""
+        if exchange.connection is not None:
+            has_begun = exchange.connection.has_reply_begun
+            exchange.connection.abort()
+            return Failure("timeout", "the reply was not whole in time" if has_begun else "no reply in time")
+        if exchange.opening is not None:
+            exchange.opening.cancel()
+            return Failure("timeout", "no connection in time")
+        return Failure("resources", "no connection to this host came free in time")
+
+    def _fail(self, exchange: Exchange, failure: Failure) -> None:
+        self._settle(exchange)
+        # Failures come from timers and from within post: a call of its own keeps the caller's trouble
+        # out of ours.
+        asyncio.get_running_loop().call_soon(exchange.done, exchange.context, failure)
+
+    def _settle(self, exchange: Exchange) -> None:
+        assert not exchange.is_settled
+        exchange.is_settled = True
+        self._deadlines.discard(exchange, exchange.slot)
