@@ -6,7 +6,7 @@ loop thread. An adapter that owns threads hides them behind this line.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -22,6 +22,17 @@ class Clock(Protocol):
 
     def now_ms(self) -> int: ...
     def monotonic_ms(self) -> int: ...
+
+
+# ── saying ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class Log(Protocol):
+    """Structured log lines: one sentence and its facts. Never a secret, never a whole body."""
+
+    def info(self, event: str, **facts: Any) -> Any: ...  # Any: loggers return what they like
+    def warning(self, event: str, **facts: Any) -> Any: ...
+    def error(self, event: str, **facts: Any) -> Any: ...
 
 
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────
@@ -267,5 +278,5 @@ class ForbiddenTarget(ValueError):
 
 # ── asynchronous work on the loop ───────────────────────────────────────────────────────────────
 
-Spawn = Callable[[Awaitable[None], str], None]
+Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 """Run a coroutine as a task owned by the lifecycle, under a name; its failure ends the process."""

@@ -1,0 +1,188 @@
+"""The outbox: letters to the connector's own topics, written again until the broker has them.
+
+A letter leaves the outbox only when its write is acknowledged. What a failed write means is decided
+here, once:
+
+* a passing fault is tried again, for as long as it takes; what the letter settles waits;
+* a record too large for its topic becomes a pointer letter among the dead letters;
+* a tier that is missing is replaced by the next longer one, or the longest there is;
+* a missing or forbidden topic blocks: the pumps stop reading until a write gets through.
+
+Bounded by what is in hand: every letter belongs to a record or delivery taken in hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from connector.core.accounts import Accounts
+from connector.core.ledger import Ticket
+from connector.core.letters import (
+    Letter,
+    Reason,
+    dead_letter,
+    parked_letter,
+    pointer_letter,
+    poison_letter,
+    retry_letter,
+)
+from connector.core.record import Record
+from connector.core.topic_names import dead_letters_topic, parked_topic, tier_topic
+from connector.core.trail import PoisonTrail, Trail
+from connector.engine.ports import Log, NotWritten, Writer
+
+RETRY_FIRST_MS = 100
+RETRY_MAX_MS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class ToTier:
+    tier_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToParked:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ToDeadLetters:
+    reason: Reason
+
+
+Destination = ToTier | ToParked | ToDeadLetters
+
+
+@dataclass(slots=True, eq=False)
+class _Outgoing:
+    """One letter until it is acknowledged. ``done`` is told where it went in the end."""
+
+    destination: Destination
+    record: Record
+    trail: Trail | PoisonTrail
+    letter: Letter
+    ticket: Ticket
+    done: Callable[[Destination], None]
+    tries: int = 0
+
+
+class Outbox:
+    """Writes letters. ``tiers`` are the delays whose topics exist, shortest first; the composition
+    root keeps them up to date."""
+
+    def __init__(self, writer: Writer, *, prefix: str, accounts: Accounts, log: Log) -> None:
+        self._writer = writer
+        self._prefix = prefix
+        self._accounts = accounts
+        self._log = log
+        self._outgoing: set[_Outgoing] = set()
+        self.tiers: tuple[int, ...] = ()
+        self.blocked: str = ""
+        """Why the connector's own topics cannot be written, while they cannot; empty otherwise."""
+
+    @property
+    def tickets(self) -> list[Ticket]:
+        """Whose letters are under way, one entry per letter."""
+        return [one.ticket for one in self._outgoing]
+
+    def send(
+        self, destination: Destination, record: Record, trail: Trail | PoisonTrail, ticket: Ticket,
+        done: Callable[[Destination], None],
+    ) -> None:  # fmt: skip
+        """Write the letter that ``destination`` asks for; ``done`` is called once, when it is durable,
+        with where it went: a record too large ends among the dead letters whatever was asked."""
+        letter = _letter(destination, record, trail)
+        outgoing = _Outgoing(destination, record, trail, letter, ticket, done)
+        self._outgoing.add(outgoing)
+        self._write(outgoing)
+
+    def _write(self, outgoing: _Outgoing) -> None:
+        self._writer.write(
+            self._topic(outgoing.destination),
+            key=outgoing.letter.key,
+            value=outgoing.letter.value,
+            headers=outgoing.letter.headers,
+            done=lambda failure: self._written(outgoing, failure),
+        )
+
+    def _written(self, outgoing: _Outgoing, failure: NotWritten | None) -> None:
+        if failure is None:
+            self._outgoing.discard(outgoing)
+            self.blocked = ""
+            outgoing.done(outgoing.destination)
+            return
+        self._accounts.writes_failed[failure.fault] += 1
+        match failure.fault:
+            case "too-large":
+                self._shrink(outgoing)
+                self._write(outgoing)
+            case "missing-topic" if (longer := self._without(outgoing.destination)) is not None:
+                outgoing.destination = longer
+                self._write(outgoing)
+            case "missing-topic" | "forbidden":
+                self._block(f"{self._topic(outgoing.destination)}: {failure.detail}")
+                self._again(outgoing)
+            case "passing" | "fatal":
+                self._again(outgoing)
+            case _:
+                assert_never(failure.fault)
+
+    def _shrink(self, outgoing: _Outgoing) -> None:
+        """The whole record is too large for its topic: keep its coordinates, hash and beginning."""
+        trail = outgoing.trail
+        if isinstance(trail, Trail):
+            detail = f"The record is too large for {self._topic(outgoing.destination)}."
+            trail = trail.dead("oversize", detail=detail) if trail.reason is None else trail
+            outgoing.destination = ToDeadLetters(trail.reason or "oversize")
+        outgoing.trail = trail
+        outgoing.letter = pointer_letter(outgoing.record, trail)
+
+    def _without(self, destination: Destination) -> Destination | None:
+        """Instead of a tier whose topic is missing: the next longer one, or the longest there is."""
+        if not isinstance(destination, ToTier):
+            return None
+        others = tuple(tier_ms for tier_ms in self.tiers if tier_ms != destination.tier_ms)
+        if not others:
+            return None
+        self.tiers = others
+        return ToTier(
+            min((tier_ms for tier_ms in others if tier_ms > destination.tier_ms), default=others[-1])
+        )
+
+    def _again(self, outgoing: _Outgoing) -> None:
+        delay_ms = min(RETRY_FIRST_MS << min(outgoing.tries, 10), RETRY_MAX_MS)
+        outgoing.tries += 1
+        asyncio.get_running_loop().call_later(delay_ms / 1_000, self._write, outgoing)
+
+    def _block(self, why: str) -> None:
+        if not self.blocked:
+            self._log.error("cannot write to our own topic; reading stops until it can be written", why=why)
+        self.blocked = why
+
+    def _topic(self, destination: Destination) -> str:
+        match destination:
+            case ToTier(tier_ms):
+                return tier_topic(self._prefix, tier_ms)
+            case ToParked():
+                return parked_topic(self._prefix)
+            case ToDeadLetters():
+                return dead_letters_topic(self._prefix)
+            case _:
+                assert_never(destination)
+
+
+def _letter(destination: Destination, record: Record, trail: Trail | PoisonTrail) -> Letter:
+    if isinstance(trail, PoisonTrail):
+        return poison_letter(record, trail)
+    match destination:
+        case ToTier():
+            return retry_letter(record, trail)
+        case ToParked():
+            return parked_letter(record, trail)
+        case ToDeadLetters():
+            return dead_letter(record, trail)
+        case _:
+            assert_never(destination)

@@ -1,0 +1,50 @@
+"""Settling: the one place where a record stops being owed for.
+
+A delivery is settled when its endpoint accepted it, or when what became of it is durably written.
+A record is settled when all its deliveries are. There is no other way, and nobody else does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from connector.core.accounts import Accounts
+from connector.core.ledger import Ticket
+
+
+class Settlement:
+    """Settles tickets, keeps the books of it, and wakes whoever waits for room.
+
+    ``is_awaited`` is set by a pump that stopped for want of room; the next settlement clears it and
+    calls ``on_room`` once.
+    """
+
+    __slots__ = ("_accounts", "_on_room", "is_awaited")
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+        self._on_room: list[Callable[[], None]] = []
+        self.is_awaited = False
+
+    def wake(self, on_room: Callable[[], None]) -> None:
+        """Call ``on_room`` after a settlement whenever somebody awaits one."""
+        self._on_room.append(on_room)
+
+    def settle_delivery(self, ticket: Ticket) -> None:
+        """One delivery of this record is accepted or durably written."""
+        assert ticket.owing > 0, "no delivery is settled twice"
+        ticket.owing -= 1
+        ticket.settled_deliveries += 1
+        if ticket.owing == 0:
+            self.settle_record(ticket)
+
+    def settle_record(self, ticket: Ticket) -> None:
+        """Nothing is owed for this record. Ignored when its partition is no longer ours: the books
+        counted it as released then, and its next owner reads it again."""
+        if ticket.ledger.is_live:
+            ticket.ledger.settle(ticket)
+            self._accounts.records_settled += 1
+        if self.is_awaited:
+            self.is_awaited = False
+            for on_room in self._on_room:
+                on_room()
