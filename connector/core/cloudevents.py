@@ -13,6 +13,7 @@ from urllib.parse import quote
 import orjson
 
 from connector.core.event import Event
+from connector.core.jsonjs import in_member_order
 from connector.core.times import iso_time
 
 
@@ -62,11 +63,8 @@ def _plain_body(event: Event) -> bytes:
 
 
 def _merged_body(event: Event) -> bytes:
-    members = _attributes(event)
-    members["data"] = event.data
-    return b"{%b}" % b",".join(
-        [b"%b:%b" % (orjson.dumps(name), members[name]) for name in sorted(members, key=_javascript_rank)]
-    )
+    members = in_member_order({**_attributes(event), "data": event.data})
+    return b"{%b}" % b",".join([b"%b:%b" % (orjson.dumps(name), value) for name, value in members.items()])
 
 
 def _attributes(event: Event) -> dict[str, bytes]:
@@ -89,12 +87,6 @@ def _attributes(event: Event) -> dict[str, bytes]:
     return own | received if received else own
 
 
-def _javascript_rank(name: str) -> int:
-    """JavaScript moves names that are array indices to the front, by number; ``sorted`` keeps the rest."""
-    is_index = _INDEX.fullmatch(name) is not None and int(name) <= _INDEX_MAX
-    return int(name) if is_index else _INDEX_MAX + 1
-
-
 def _header_value(json_text: bytes) -> bytes:
     """The attribute's text, percent-encoded as the HTTP binding asks."""
     if _PLAIN_STRING(json_text):
@@ -104,8 +96,6 @@ def _header_value(json_text: bytes) -> bytes:
 
 
 _DATA = frozenset({"data", "data_base64"})
-_INDEX = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
-_INDEX_MAX = 4_294_967_294
 _HEADER_SUFFIX = re.compile(r"[0-9A-Za-z_.-]+", re.ASCII).fullmatch
 # A JSON string that stands for itself in a header: nothing to unescape (\), nothing to encode.
 _PLAIN_STRING = re.compile(rb'"[!#$&-\[\]-~]*"').fullmatch

@@ -26,7 +26,7 @@ from connector.core.dialect import (
 def derive(base: Dialect, **options: object) -> Dialect:
     """``base`` with these options changed, as they come out of a configuration file.
 
-    ``name``, ``accepted``, ``ladder_ms``, ``timeout_ms`` and ``gone_disables`` are the dialect's;
+    ``name``, ``accepted``, ``ladder_ms``, ``timeout_ms`` and ``gone_is_final`` are the dialect's;
     ``members`` (name to kind, in order), ``timestamp`` and ``content_type`` belong to a JSON
     envelope, ``mode`` to a CloudEvents one; ``signature`` holds the options of
     :class:`HmacSignature`. Raises :class:`DialectError` for an option that does not exist, does not
@@ -126,5 +126,5 @@ _OPTIONS: Mapping[str, Check] = {
     "accepted": _one_of(Accepted),
     "ladder_ms": _whole_numbers,
     "timeout_ms": _whole_number,
-    "gone_disables": _flag,
+    "gone_is_final": _flag,
 }

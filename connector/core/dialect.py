@@ -155,8 +155,9 @@ class StandardSignature:
 class Dialect:
     """What one guide's receivers expect.
 
-    ``ladder_ms`` are the delays before each further try and ``timeout_ms`` bounds a whole request,
-    both where a subscription names none. ``gone_disables`` says that 410 ends the subscription.
+    ``accepted`` says which statuses mean that a delivery is done, ``gone_is_final`` that 410 ends the
+    subscription. ``ladder_ms`` are the delays before each further try and ``timeout_ms`` bounds a whole
+    request, both where a subscription names none.
     """
 
     name: str
@@ -165,7 +166,7 @@ class Dialect:
     accepted: Accepted
     ladder_ms: tuple[int, ...]
     timeout_ms: int
-    gone_disables: bool = False
+    gone_is_final: bool = False
 
     def __post_init__(self) -> None:
         if not _DIALECT_NAME.fullmatch(self.name):
@@ -196,10 +197,6 @@ class Dialect:
                 return frozenset({"webhook-id", header.lower()})
             case HmacSignature(header=header, timestamp_header=timestamp_header):
                 return frozenset({"webhook-id", header.lower(), timestamp_header.lower()})
-
-    def accepts(self, status: int) -> bool:
-        """Whether a reply with this status means that the delivery is done."""
-        return status == 200 if self.accepted == "200" else 200 <= status <= 299
 
 
 # ── the built-in ones ───────────────────────────────────────────────────────────────────────────
@@ -276,7 +273,7 @@ STANDARD_WEBHOOKS = Dialect(
     accepted="2xx",
     ladder_ms=DEFAULT_LADDER_MS,
     timeout_ms=20 * _S,
-    gone_disables=True,
+    gone_is_final=True,
 )
 CLOUDEVENTS = Dialect(
     name="cloudevents",
@@ -285,7 +282,7 @@ CLOUDEVENTS = Dialect(
     accepted="2xx",
     ladder_ms=DEFAULT_LADDER_MS,
     timeout_ms=20 * _S,
-    gone_disables=True,
+    gone_is_final=True,
 )
 
 DEFAULT_DIALECT = STANDARD_WEBHOOKS

@@ -129,12 +129,11 @@ def compile_template(template: str) -> Sign:
 
 def text_digest(secrets: Secrets) -> Digest:
     """The one HMAC of a single-valued dialect: during a rotation, of the secret ``sign_with`` names."""
-    signs_with_old = secrets.previous is not None and secrets.sign_with == "old"
-    chosen = secrets.previous if signs_with_old and secrets.previous is not None else secrets.current
-    for secret in (secrets.current, secrets.previous):
-        if secret is not None:
-            text_key(secret)
-    return hmac_sha256(text_key(chosen))
+    current = text_key(secrets.current)
+    if secrets.previous is None:
+        return hmac_sha256(current)
+    previous = text_key(secrets.previous)
+    return hmac_sha256(previous if secrets.sign_with == "old" else current)
 
 
 def hmac_sha256(key: bytes) -> Digest:
@@ -165,22 +164,17 @@ def base64(raw: bytes) -> bytes:
 # ── keys ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def check_secret(dialect: Dialect, secret: str) -> None:
+def check_secret(dialect: Dialect, secret: str, *, sign_ed25519: SignEd25519 | None = None) -> None:
     """Raises :class:`DialectError`, with what would do, when ``dialect`` cannot sign with ``secret``."""
-    match dialect.signature:
-        case HmacSignature():
-            text_key(secret)
-        case StandardSignature():
-            standard_key(secret)
+    compile_signer(dialect, Secrets(current=secret), sign_ed25519=sign_ed25519)
 
 
 def text_key(secret: str) -> bytes:
     """The key of the five guides: the secret's UTF-8 bytes as the partner was shown them, prefix and all."""
-    try:
-        key = secret.encode()
-    except UnicodeEncodeError:
-        # The original error would carry the secret.
-        raise DialectError("the secret is not valid Unicode text") from None
+    # Asked beforehand, because the codec's own error would carry the secret.
+    if any("\ud800" <= character <= "\udfff" for character in secret):
+        raise DialectError("the secret is not valid Unicode text")
+    key = secret.encode()
     if len(key) < TEXT_KEY_BYTES_MIN:
         raise DialectError(f"the secret is too short; this dialect needs at least {TEXT_KEY_BYTES_MIN} bytes")
     return key
