@@ -30,9 +30,9 @@ RATE_WINDOW_MS = 1_000
 class Delivery:
     """One event on its way to one subscription.
 
-    ``record`` is the source record as first read, also when the delivery came from a tier; ``trail``
-    is what the tier's headers told of its past, ``None`` for a first attempt. ``ticket``
-    is the record in hand that owes this delivery. ``body`` is what was sent in the attempt under way, which began at
+    ``ticket`` is the record in hand that owes this delivery; ``record`` is the source record as first
+    read, also when the delivery came from a tier; ``trail`` is what the tier's headers told of its past,
+    ``None`` for a first attempt. ``body`` is what was sent in the attempt under way, which began at
     ``started_ms`` (Unix); ``queued_ms`` (monotonic) is when it began to wait for a place.
     """
 

@@ -58,13 +58,14 @@ class Flow:
     """One partition in hand: its ledger, what was fetched and is not admitted yet (``carry``), and
     what the group has committed.
 
-    ``fetched_ms`` (monotonic) is when the last of the carry was fetched, ``wake_ms`` is when the head of the carry is due (monotonic; 0: now). ``held`` says why an operator
-    must look before this partition goes on; empty when it flows.
+    ``fetched_ms`` (monotonic) is when the last of the carry was fetched, ``wake_ms`` when its head is due
+    (monotonic; 0: now). ``held`` says why an operator must look before this partition goes on; empty
+    when it flows. ``poison_run`` counts poison records in a row.
     """
 
     __slots__ = (
-        "carry", "commits", "end_offset", "epoch", "fetched_ms", "held", "is_draining", "is_paused", "leader_epoch",
-        "ledger", "poison_run", "topic_id", "tp", "wake_ms",
+        "carry", "commits", "end_offset", "epoch", "fetched_ms", "held", "is_draining", "is_paused",
+        "leader_epoch", "ledger", "poison_run", "topic_id", "tp", "wake_ms",
     )  # fmt: skip
 
     def __init__(self, assignment: Assignment) -> None:
@@ -317,12 +318,12 @@ class Pump:
                 return 0, False
             if flow.held:
                 return budget, False
-            if self._is_at_limit(flow):
+            record = carry[0]
+            if not self._has_window(flow, record):
                 self._settlement.is_awaited = True
                 return budget, False
             if not has_room():
                 return budget, True
-            record = carry[0]
             flow.leader_epoch = max(flow.leader_epoch, record.leader_epoch)
             match take(flow, record):
                 case Taken():
@@ -345,9 +346,7 @@ class Pump:
         wake_ms = 0
         is_busy = is_full
         for flow in self._flows.values():
-            is_stuck = (
-                bool(flow.carry) and not is_full and (flow.held or flow.wake_ms or self._is_at_limit(flow))
-            )
+            is_stuck = bool(flow.carry) and not is_full and self._is_stuck(flow)
             if is_stuck and not flow.is_paused:
                 flow.is_paused = True
                 self._source.pause(flow.tp)
@@ -361,12 +360,14 @@ class Pump:
             self._grant()
         self._wake_at(wake_ms)
 
-    def _is_at_limit(self, flow: Flow) -> bool:
-        limits = self._limits
-        return (
-            flow.ledger.window >= limits.window_records_max
-            or flow.ledger.open_bytes >= limits.window_bytes_max
-        )
+    def _is_stuck(self, flow: Flow) -> bool:
+        return bool(flow.held) or flow.wake_ms > 0 or not self._has_window(flow, flow.carry[0])
+
+    def _has_window(self, flow: Flow, record: Record) -> bool:
+        ledger, limits = flow.ledger, self._limits
+        if ledger.window >= limits.window_records_max:
+            return False
+        return not ledger.open_count or ledger.open_bytes + record.size_bytes <= limits.window_bytes_max
 
     def _grant(self) -> None:
         while self._grants < GRANTS:

@@ -1,0 +1,194 @@
+"""The worker: one process's share of the work, put together from the ports and run until it is stopped.
+
+It owns the order of things. At the start: the subscriptions are known before a group is joined, for an
+event matched against too few of them is lost. At the stop: reading ends, what is in hand is settled or
+given back, the last offsets are committed, the groups are left, then the writer and the sender close.
+A kill at any point is safe by construction; the order only keeps duplicates few.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from connector.core.accounts import Accounts, InHand
+from connector.core.composer import Composer
+from connector.core.subscription import Subscription
+from connector.engine.dispatcher import Dispatcher, DispatchLimits
+from connector.engine.events import EventIntake
+from connector.engine.lanes import Lanes
+from connector.engine.outbox import Outbox
+from connector.engine.ports import Clock, Decoder, Log, Sender, Source, Writer
+from connector.engine.pump import FlowLimits, Intake, Pump
+from connector.engine.schemas import SchemaWait
+from connector.engine.settlement import Settlement
+from connector.engine.tasks import Tasks
+from connector.engine.tiers import TierIntake
+
+SWEEP_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLimits:
+    """Every bound of one worker; where each number comes from: :mod:`connector.settings`."""
+
+    flow: FlowLimits
+    tier_flow: FlowLimits
+    dispatch: DispatchLimits
+    commit_interval_ms: int
+    settled_per_commit: int
+    poison_run_max: int
+    stop_budget_ms: int
+
+
+class Worker:
+    """Reads, delivers, retries and commits. ``tier_source`` is ``None`` in a dry run, which retries
+    nothing. ``on_fatal`` is called when the worker cannot go on and must be stopped."""
+
+    def __init__(
+        self,
+        *,
+        prefix: str,
+        source: Source,
+        tier_source: Source | None,
+        writer: Writer,
+        sender: Sender,
+        decoder: Decoder,
+        compile_composer: Callable[[Subscription], Composer],
+        limits: WorkerLimits,
+        clock: Clock,
+        log: Log,
+        on_fatal: Callable[[str], None],
+    ) -> None:
+        self.accounts = Accounts()
+        self._source = source
+        self._tier_source = tier_source
+        self._writer = writer
+        self._sender = sender
+        self._limits = limits
+        self._log = log
+        self._tasks = Tasks(log, on_fatal)
+        self._is_stopping = False
+        settlement = Settlement(self.accounts)
+        self.lanes = Lanes(sender, compile_composer)
+        self.outbox = Outbox(writer, prefix=prefix, accounts=self.accounts, log=log)
+        self.schemas = SchemaWait(decoder, clock, self._tasks.spawn, log)
+        self.dispatcher = Dispatcher(
+            sender=sender,
+            lanes=self.lanes,
+            outbox=self.outbox,
+            settlement=settlement,
+            accounts=self.accounts,
+            limits=limits.dispatch,
+            clock=clock,
+            log=log,
+        )
+
+        def pump(name: str, source: Source, intake: Intake, flow_limits: FlowLimits) -> Pump:
+            return Pump(
+                name=name,
+                source=source,
+                intake=intake,
+                downstream=self.dispatcher,
+                settlement=settlement,
+                accounts=self.accounts,
+                limits=flow_limits,
+                clock=clock,
+                spawn=self._tasks.spawn,
+                log=log,
+                on_fatal=on_fatal,
+                commit_interval_ms=limits.commit_interval_ms,
+                settled_per_commit=limits.settled_per_commit,
+            )
+
+        events = EventIntake(
+            decoder=decoder,
+            schemas=self.schemas,
+            lanes=self.lanes,
+            dispatcher=self.dispatcher,
+            settlement=settlement,
+            accounts=self.accounts,
+            clock=clock,
+            poison_run_max=limits.poison_run_max,
+        )
+        self.pumps = [pump("source", source, events, limits.flow)]
+        if tier_source is not None:
+            tiers = TierIntake(
+                prefix=prefix,
+                decoder=decoder,
+                schemas=self.schemas,
+                lanes=self.lanes,
+                dispatcher=self.dispatcher,
+                outbox=self.outbox,
+                settlement=settlement,
+                accounts=self.accounts,
+                clock=clock,
+            )
+            self.pumps.append(pump("tiers", tier_source, tiers, limits.tier_flow))
+
+    # ── life ────────────────────────────────────────────────────────────────────────────────────
+
+    def view(self, subscriptions: Sequence[Subscription], tiers: Sequence[int]) -> None:
+        """Take a complete view of the subscriptions, and the tiers whose topics exist (shortest first,
+        at least one). Raises :class:`~connector.engine.ports.ForbiddenTarget` and changes nothing when
+        a URL may never be sent to."""
+        assert tiers, "a delivery that cannot be tried needs a place to wait"
+        evicted = self.lanes.replace(subscriptions)
+        self.outbox.tiers = tuple(tiers)
+        self.dispatcher.evict(evicted)
+
+    def start(self) -> None:
+        """Join the groups and work. :meth:`view` comes first."""
+        assert self.outbox.tiers, "the view is complete before a group is joined"
+        for pump in self.pumps:
+            pump.start()
+        self._tasks.spawn(self._sweep(), "sweep")
+
+    async def stop(self) -> None:
+        """Stop reading, drain within the stop budget, commit, leave the groups, close. Never raises
+        for a broker that is away: what could not be committed is read again."""
+        self._is_stopping = True
+        await asyncio.gather(*(pump.drain(self._limits.stop_budget_ms) for pump in self.pumps))
+        await asyncio.gather(
+            self._source.close(), *([self._tier_source.close()] if self._tier_source else [])
+        )
+        await self._writer.close()
+        await self._sender.close()
+        await self._tasks.close()
+
+    def hurry(self) -> None:
+        """End the drain now."""
+        for pump in self.pumps:
+            pump.hurry()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_MS / 1_000)
+            self.dispatcher.sweep()
+
+    # ── what it has to say ──────────────────────────────────────────────────────────────────────
+
+    def in_hand(self) -> InHand:
+        """What is held now, counted where it is held."""
+        return InHand(
+            records=sum(pump.records_in_hand() for pump in self.pumps),
+            deliveries=self.dispatcher.deliveries_in_hand(),
+        )
+
+    def unready(self) -> list[str]:
+        """Why this worker should get no traffic of its own and a roll-out should wait; empty when it is
+        ready. Holding a partition is a gauge and an alert, not un-readiness: the cure is a roll-out."""
+        reasons = [f"has not joined its group: {pump.name}" for pump in self.pumps if not pump.has_joined]
+        if self.outbox.blocked:
+            reasons.append(f"cannot write its own topics: {self.outbox.blocked}")
+        if self._is_stopping:
+            reasons.append("is stopping")
+        return reasons
+
+    def held(self) -> dict[str, str]:
+        """Partitions that wait for an operator, and why; and the registry, while it cannot be reached."""
+        held = {str(flow.tp): flow.held for pump in self.pumps for flow in pump.flows if flow.held}
+        if self.schemas.unreachable:
+            held["registry"] = self.schemas.unreachable
+        return held
