@@ -1,7 +1,7 @@
 """Durations and sizes as people write them: ``30s``, ``1h30m``, ``1MiB``.
 
-One parser each, used for settings, subscription files and the names of retry topics, so that the
-same text means the same everywhere. Inside, a duration is an int in milliseconds and a size an int
+One parser each, used for settings and subscription files alike, so that the same text means the same
+everywhere. Inside, a duration is an int in milliseconds and a size an int
 in bytes; a number without a unit is never guessed at here.
 """
 
@@ -31,21 +31,9 @@ def parse_duration_ms(text: str) -> int:
     Raises :class:`ValueError`, with an example of what would do, for anything else.
     """
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"{text!r} is not a duration; write a number with ms, s, m, h or d, such as 30s or 1h30m")
+        units = ", ".join(_MS_PER_UNIT)
+        raise ValueError(f"{text!r} is not a duration; write a number with {units}, such as 30s or 1h30m")
     return sum(int(number) * _MS_PER_UNIT[unit] for number, unit in _PART.findall(text))
-
-
-def format_duration_ms(duration_ms: int) -> str:
-    """The shortest text with one unit that is exactly ``duration_ms``: ``5m``, ``24h``, ``90s``.
-
-    Hours are the largest unit, as in the published ladders (``24h``, never ``1d``). The result parses
-    back to the same number, and equal durations have equal texts: retry topics are named by it.
-    """
-    assert duration_ms >= 0
-    for unit in ("h", "m", "s"):
-        if duration_ms and duration_ms % _MS_PER_UNIT[unit] == 0:
-            return f"{duration_ms // _MS_PER_UNIT[unit]}{unit}"
-    return f"{duration_ms}ms"
 
 
 def parse_size_bytes(text: str) -> int:
@@ -53,14 +41,6 @@ def parse_size_bytes(text: str) -> int:
     match = _SIZE.fullmatch(text)
     factor = _BYTES_PER_UNIT.get(match[2]) if match else None
     if match is None or factor is None:
-        raise ValueError(f"{text!r} is not a size; write a number with {', '.join(_BYTES_PER_UNIT)}, such as 1MiB")
+        units = ", ".join(_BYTES_PER_UNIT)
+        raise ValueError(f"{text!r} is not a size; write a number with {units}, such as 1MiB")
     return int(match[1]) * factor
-
-
-def format_size_bytes(size_bytes: int) -> str:
-    """The shortest text with one binary unit that is exactly ``size_bytes``: ``1MiB``, ``1000B``."""
-    assert size_bytes >= 0
-    for unit in ("GiB", "MiB", "KiB"):
-        if size_bytes and size_bytes % _BYTES_PER_UNIT[unit] == 0:
-            return f"{size_bytes // _BYTES_PER_UNIT[unit]}{unit}"
-    return f"{size_bytes}B"

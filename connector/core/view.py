@@ -50,7 +50,7 @@ def next_view(
     back on: an empty set is then doubted whatever ``may_shrink`` says."""
     diff = _diff(current or (), loaded)
     if current is None and not loaded:
-        return Doubted("there are no subscriptions; every event would be passed over. Add one before starting")
+        return Doubted("there are no subscriptions, so every event would be passed over; add one")
     if current is not None and not may_shrink and 2 * len(diff.removed) > len(current):
         return Doubted(
             f"{len(diff.removed)} of {len(current)} subscriptions would be removed; "

@@ -1,0 +1,1 @@
+"""The declarative subscriptions file: read, checked, watched."""

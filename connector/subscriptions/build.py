@@ -1,0 +1,197 @@
+"""From what a file declares to subscriptions: defaults filled in, secrets read, everything cross-checked.
+
+All that can be wrong is found in one pass and told together. What a URL must be like is for the sender
+to say, which is asked through :class:`Rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+
+from connector.core.dialect import DEFAULT_DIALECT, DIALECTS, Dialect, DialectError
+from connector.core.http_names import header_value_fault
+from connector.core.matching import Matcher
+from connector.core.signing import check_secret
+from connector.core.subscription import Secrets, Subscription
+from connector.declared.dialects import chosen_dialect
+from connector.declared.document import Document
+from connector.declared.problem import Path, Problem
+from connector.declared.secret import FromFile, SecretSource, read_secret
+from connector.subscriptions.model import SubscriptionDeclared, SubscriptionsFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What a subscription gets that declares nothing of its own.
+
+    ``max_age_extra_ms`` is added to the ladder's sum: a delivery lives through its ladder and that much more.
+    """
+
+    in_flight_max: int
+    queue_max: int
+    body_bytes_max: int
+    max_age_extra_ms: int
+    dialect: Dialect = DEFAULT_DIALECT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the rest of the process says about subscriptions.
+
+    ``url_fault`` answers with a sentence that names rule and cure, empty when there is none.
+    ``known_types`` are the event types that can occur; a pattern that matches none of them is warned of,
+    unless nothing is known at all.
+    """
+
+    defaults: Defaults
+    url_fault: Callable[[str], str]
+    dialects: Mapping[str, Dialect] = field(default_factory=lambda: DIALECTS)
+    known_types: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """``subscriptions`` are whole only when there are no ``problems``. ``files`` are all that secrets and
+    headers were, or should have been, read from."""
+
+    subscriptions: tuple[Subscription, ...]
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    files: tuple[FilePath, ...]
+
+
+def build(declared: SubscriptionsFile, document: Document, rules: Rules, *, folder: FilePath) -> Built:
+    """The subscriptions that ``declared`` means; relative secret files start at ``folder``."""
+    building = _Building(document, rules, folder)
+    for index, each in enumerate(declared.subscriptions):
+        building.add(index, each)
+    return building.built()
+
+
+class _Building:
+    """Collects subscriptions and everything found wrong, in the order of the file."""
+
+    def __init__(self, document: Document, rules: Rules, folder: FilePath) -> None:
+        self._document = document
+        self._rules = rules
+        self._folder = folder
+        self._subscriptions: list[Subscription] = []
+        self._problems: list[Problem] = []
+        self._warnings: list[Problem] = []
+        self._files: dict[FilePath, None] = {}
+        self._seen: dict[str, int] = {}
+        self._is_known: dict[str, bool] = {}
+
+    def add(self, index: int, declared: SubscriptionDeclared) -> None:
+        path: Path = ("subscriptions", index)
+        defaults, limits = self._rules.defaults, declared.limits
+        self._check_id(path, declared.id, index)
+        if fault := self._rules.url_fault(declared.url):
+            self._refuse((*path, "url"), fault)
+        dialect = self._dialect(path, declared)
+        secrets = self._secrets((*path, "secrets"), declared, dialect)
+        headers = self._headers((*path, "headers"), declared, dialect)
+        self._warn_of_unknown((*path, "events"), declared.events)
+        ladder_ms = dialect.ladder_ms if declared.ladder is None else declared.ladder
+        if secrets is None:
+            return
+        self._subscriptions.append(
+            Subscription(
+                id=declared.id,
+                url=declared.url,
+                events=declared.events,
+                dialect=dialect,
+                secrets=secrets,
+                headers=headers,
+                ladder_ms=ladder_ms,
+                timeout_ms=limits.timeout or dialect.timeout_ms,
+                max_age_ms=limits.max_age or sum(ladder_ms) + defaults.max_age_extra_ms,
+                in_flight_max=limits.in_flight or defaults.in_flight_max,
+                queue_max=limits.queue or defaults.queue_max,
+                body_bytes_max=limits.body_size or defaults.body_bytes_max,
+                paused=declared.paused,
+            )
+        )
+
+    def built(self) -> Built:
+        return Built(
+            subscriptions=tuple(self._subscriptions),
+            problems=tuple(self._problems),
+            warnings=tuple(self._warnings),
+            files=tuple(self._files),
+        )
+
+    def _check_id(self, path: Path, id_: str, index: int) -> None:
+        first = self._seen.setdefault(id_, index)
+        if first != index:
+            place = self._document.place(("subscriptions", first, "id"))
+            self._refuse((*path, "id"), f"{id_} is already the id of the one at {place}; give it another")
+
+    def _dialect(self, path: Path, declared: SubscriptionDeclared) -> Dialect:
+        if declared.dialect is None:
+            return self._rules.defaults.dialect
+        try:
+            return chosen_dialect(declared.dialect, self._rules.dialects)
+        except ValueError as error:
+            self._refuse((*path, "dialect"), str(error))
+            return self._rules.defaults.dialect
+
+    def _secrets(self, path: Path, declared: SubscriptionDeclared, dialect: Dialect) -> Secrets | None:
+        current = self._secret((*path, "current"), declared.secrets.current, dialect)
+        previous = None
+        if declared.secrets.previous is not None:
+            previous = self._secret((*path, "previous"), declared.secrets.previous, dialect)
+        if current is None:
+            return None
+        return Secrets(current=current, previous=previous, sign_with=declared.secrets.sign_with)
+
+    def _secret(self, path: Path, source: SecretSource, dialect: Dialect) -> str | None:
+        text = self._read(path, source)
+        if text is not None:
+            try:
+                check_secret(dialect, text)
+            except DialectError as error:
+                self._refuse(path, str(error))
+        return text
+
+    def _headers(
+        self, path: Path, declared: SubscriptionDeclared, dialect: Dialect
+    ) -> tuple[tuple[str, str], ...]:
+        headers = []
+        for name, source in declared.headers.items():
+            if name.lower() in dialect.header_names:
+                self._refuse((*path, name), f"the dialect {dialect.name} sets this header; remove it")
+            value = self._read((*path, name), source)
+            if value is not None and (fault := header_value_fault(value)):
+                self._refuse((*path, name), fault)
+            headers.append((name, value or ""))
+        return tuple(headers)
+
+    def _read(self, path: Path, source: SecretSource) -> str | None:
+        if isinstance(source, FromFile):
+            self._files[self._folder / source.path] = None
+        try:
+            return read_secret(source, folder=self._folder)
+        except ValueError as error:
+            self._refuse(path, str(error))
+            return None
+
+    def _warn_of_unknown(self, path: Path, events: Sequence[str]) -> None:
+        known = self._rules.known_types
+        for position, pattern in enumerate(events):
+            if not known:
+                return
+            if pattern not in self._is_known:
+                matcher = Matcher([((pattern,), pattern)])
+                self._is_known[pattern] = any(matcher.match(event_type) for event_type in known)
+            if not self._is_known[pattern]:
+                text = f"{pattern} matches no event type known here; it is kept, check its spelling"
+                self._warnings.append(self._problem((*path, position), text))
+
+    def _refuse(self, path: Path, text: str) -> None:
+        self._problems.append(self._problem(path, text))
+
+    def _problem(self, path: Path, text: str) -> Problem:
+        return Problem(place=self._document.place(path), path=path, text=text)
