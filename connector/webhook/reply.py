@@ -43,22 +43,19 @@ class ReplyReader:
 
     __slots__ = (
         "_body",
-        "_content_type",
-        "_date",
         "_fault",
+        "_fields",
         "_has_head",
         "_interim_replies",
         "_is_complete",
-        "_is_compressed",
-        "_is_delimited",
         "_parser",
-        "_retry_after",
         "_status",
         "may_reuse",
         "read_bytes",
     )
 
     def __init__(self) -> None:
+        self._fault = ""
         self.restart()
         self._parser = HttpResponseParser(self)
 
@@ -69,17 +66,9 @@ class ReplyReader:
         self._is_complete = False
         self._has_head = False
         self._interim_replies = 0
-        self._fault = ""
-        self._forget_head()
-
-    def _forget_head(self) -> None:
         self._status = 0
-        self._retry_after: bytes | None = None
-        self._date: bytes | None = None
-        self._content_type = b""
+        self._fields: dict[bytes, bytes] = {}
         self._body = b""
-        self._is_compressed = False
-        self._is_delimited = False
 
     def close(self) -> None:
         """Let go of the parser, which holds this reader in a cycle."""
@@ -105,17 +94,24 @@ class ReplyReader:
     def end(self) -> Reply | None:
         """The receiver closed the connection in good order. Returns the reply if its end is the end
         of the connection, ``None`` if the reply is not whole."""
-        if self._has_head and not self._is_delimited:
+        if self._has_head and not self._has_length():
             return self._reply()
         return None
 
+    def _has_length(self) -> bool:
+        """Whether the reply says where it ends, so that the connection's end would cut it short."""
+        coding = self._fields.get(b"transfer-encoding", b"")
+        return b"content-length" in self._fields or coding.lower().endswith(b"chunked")
+
     def _reply(self) -> Reply:
+        fields = self._fields
+        is_compressed = fields.get(b"content-encoding", b"identity").lower() != b"identity"
         return Reply(
             self._status,
-            self._retry_after,
-            self._date,
-            b"" if self._is_compressed else self._body,
-            self._content_type,
+            fields.get(b"retry-after"),
+            fields.get(b"date"),
+            b"" if is_compressed else self._body,
+            fields.get(b"content-type", b""),
         )
 
     def _parse(self, data: bytes) -> None:
@@ -142,21 +138,8 @@ class ReplyReader:
             raise _StopParsing  # bytes after the reply: nobody asked for them
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._has_head:
-            return  # a trailer
-        match name.lower():
-            case b"content-length":
-                self._is_delimited = True
-            case b"date":
-                self._date = value
-            case b"content-type":
-                self._content_type = value
-            case b"transfer-encoding":
-                self._is_delimited = value.lower().endswith(b"chunked")
-            case b"retry-after":
-                self._retry_after = value
-            case b"content-encoding":
-                self._is_compressed = value.lower() != b"identity"
+        if not self._has_head:  # otherwise a trailer, which nobody asked for
+            self._fields[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -164,7 +147,7 @@ class ReplyReader:
             self._status = status
             self._has_head = True
             return
-        self._forget_head()
+        self._fields.clear()
         self._interim_replies += 1
         if status == 101:
             self._stop("the reply switches to another protocol")

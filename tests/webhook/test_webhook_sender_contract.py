@@ -1,0 +1,28 @@
+"""The fast sender keeps the contract of all senders."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from connector.webhook.sender import WebhookSender
+from tests.contracts.sender_contract import MakeSender, SenderContract, authority, ca_file
+
+__all__ = ["authority", "ca_file"]
+
+
+class TestWebhookSender(SenderContract):
+    @pytest.fixture
+    async def make_sender(self) -> AsyncIterator[MakeSender]:
+        senders: list[WebhookSender] = []
+
+        def make(**settings: Any) -> WebhookSender:
+            sender = WebhookSender(**{"allow_http": True, "allow_networks": ["127.0.0.0/8"], **settings})
+            senders.append(sender)
+            return sender
+
+        yield make
+        for sender in senders:
+            await sender.close()
