@@ -13,6 +13,19 @@ import pytest
 from deploy.testbed import KafkaCluster, Registry
 from tests.support.names import Names
 
+_SERVERS = {"kafka": "kafka", "kafka3": "kafka", "registry": "registry"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that asks for a server is marked with it, so that ``tests/run --fast`` leaves it out.
+
+    A test that asks by ``request.getfixturevalue`` marks itself.
+    """
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in _SERVERS:
+                item.add_marker(_SERVERS[fixture])
+
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[KafkaCluster]:

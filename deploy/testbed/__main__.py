@@ -2,7 +2,8 @@
 
 ``up`` keeps a cluster until Ctrl-C. ``run`` keeps one while a command runs and exits with the
 command's code; ``{bootstrap}`` and ``{registry}`` in the command stand for the addresses.
-``fetch`` only fills the cache. ``relist`` writes ``jars.sha256`` anew after a change of versions.
+``fetch`` only fills the cache, ``fetched`` asks whether it is full. ``relist`` writes
+``jars.sha256`` anew after a change of versions.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from deploy.testbed.errors import TestbedError
-from deploy.testbed.fetch import kafka_jars, registry_home, relist
+from deploy.testbed.fetch import is_fetched, kafka_jars, registry_home, relist
 from deploy.testbed.kafka import KafkaCluster
 from deploy.testbed.registry import Registry
 
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 kafka_jars()
                 registry_home()
                 return 0
+            case "fetched":
+                return 0 if is_fetched() else _EXIT_FAILED
             case "relist":
                 relist()
                 return 0
@@ -107,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     run = actions.add_parser("run", parents=[cluster], help="keep a cluster while a command runs")
     run.add_argument("command", nargs=argparse.REMAINDER, help="-- COMMAND with {bootstrap}, {registry}")
     actions.add_parser("fetch", help="fill the cache")
+    actions.add_parser("fetched", help="exit 0 if the cache is full, so that Maven is not needed")
     actions.add_parser("relist", help="fetch anew and rewrite jars.sha256")
     return parser
 

@@ -36,26 +36,29 @@ def cache_folder() -> Path:
     return folder
 
 
+def is_fetched() -> bool:
+    """Whether everything is in the cache, so that Maven is not needed."""
+    return _home("kafka").exists() and _home("registry").exists()
+
+
 def kafka_jars() -> Path:
     """The folder with the jars of Apache Kafka, fetched if need be."""
-    expected = _expected("kafka/")
-    home = cache_folder() / f"kafka-{_fingerprint(expected)}"
+    home = _home("kafka")
     if not home.exists():
         with _staging() as staging:
             _fetch_kafka(staging)
-            _verify(staging, expected)
+            _verify(staging, _expected("kafka"))
             _settle(staging, home)
     return home
 
 
 def registry_home() -> Path:
     """The folder with the unpacked schema registry, fetched if need be."""
-    expected = _expected("registry/")
-    home = cache_folder() / f"registry-{_fingerprint(expected)}"
+    home = _home("registry")
     if not home.exists():
         with _staging() as staging, tempfile.TemporaryDirectory(dir=cache_folder()) as download:
             _fetch_registry(Path(download))
-            _verify(Path(download), expected)
+            _verify(Path(download), _expected("registry"))
             with tarfile.open(Path(download) / _REGISTRY_ARCHIVE) as archive:
                 archive.extractall(staging, filter="data")
             _settle(staging, home)
@@ -107,10 +110,10 @@ def _maven(*arguments: str) -> None:
         raise TestbedError(f"Maven failed (its repository must be reachable):\n{done.stdout}{done.stderr}")
 
 
-def _expected(prefix: str) -> dict[str, str]:
-    """File name to SHA-256, of the part of the list under ``prefix``."""
+def _expected(part: str) -> dict[str, str]:
+    """File name to SHA-256, of one part of the list: ``kafka`` or ``registry``."""
     pairs = (line.split(maxsplit=1) for line in _LIST.read_text().splitlines())
-    return {path.removeprefix(prefix): digest for digest, path in pairs if path.startswith(prefix)}
+    return {Path(path).name: digest for digest, path in pairs if Path(path).parent.name == part}
 
 
 def _verify(folder: Path, expected: dict[str, str]) -> None:
@@ -146,6 +149,6 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _fingerprint(expected: dict[str, str]) -> str:
-    listing = "\n".join(f"{name} {digest}" for name, digest in sorted(expected.items()))
-    return hashlib.sha256(listing.encode()).hexdigest()[:12]
+def _home(part: str) -> Path:
+    listing = "\n".join(f"{name} {digest}" for name, digest in sorted(_expected(part).items()))
+    return cache_folder() / f"{part}-{hashlib.sha256(listing.encode()).hexdigest()[:12]}"

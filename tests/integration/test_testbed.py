@@ -21,7 +21,6 @@ from tests.support.waiting import wait_until
 _ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.kafka
 def test_a_node_killed_and_started_again_still_has_its_records(kafka3: KafkaCluster, names: Names) -> None:
     topic = names.topic()
     kafka3.create_topic(topic, partitions=3)
@@ -39,7 +38,6 @@ def test_a_node_killed_and_started_again_still_has_its_records(kafka3: KafkaClus
     assert _values(kafka3, topic, count=30) == {f"{number}".encode() for number in range(30)}
 
 
-@pytest.mark.kafka
 def test_a_frozen_node_thaws_and_a_mended_cluster_has_all_nodes(kafka3: KafkaCluster) -> None:
     kafka3.nodes[0].pause()
     kafka3.nodes[1].kill()
@@ -50,7 +48,6 @@ def test_a_frozen_node_thaws_and_a_mended_cluster_has_all_nodes(kafka3: KafkaClu
     assert len(kafka3.admin().list_topics(timeout=10).brokers) == 3
 
 
-@pytest.mark.kafka
 def test_a_topic_is_created_once_with_its_settings(kafka: KafkaCluster, names: Names) -> None:
     topic = names.topic()
     kafka.create_topic(topic, partitions=4, retention_ms=1000)
@@ -62,7 +59,6 @@ def test_a_topic_is_created_once_with_its_settings(kafka: KafkaCluster, names: N
     assert kafka.topic_settings(topic)["retention.ms"] == "1000"
 
 
-@pytest.mark.registry
 def test_the_registry_keeps_its_ids_over_a_kill(registry: Registry) -> None:
     schema = json.dumps({"type": "record", "name": "Kept", "fields": []})
     id_before = _call(registry, "/subjects/kept-value/versions", {"schema": schema})["id"]
@@ -73,7 +69,6 @@ def test_the_registry_keeps_its_ids_over_a_kill(registry: Registry) -> None:
     assert json.loads(_call(registry, f"/schemas/ids/{id_before}")["schema"])["name"] == "Kept"
 
 
-@pytest.mark.registry
 def test_the_registry_says_that_an_id_does_not_exist_as_confluents_does(registry: Registry) -> None:
     with pytest.raises(urllib.error.HTTPError) as refusal:
         _call(registry, "/schemas/ids/987654")
