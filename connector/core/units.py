@@ -36,6 +36,14 @@ def parse_duration_ms(text: str) -> int:
     return sum(int(number) * _MS_PER_UNIT[unit] for number, unit in _PART.findall(text))
 
 
+def format_duration_ms(duration_ms: int) -> str:
+    """In the largest unit up to hours that divides it: ``90_000`` is ``"90s"``, ``86_400_000`` is ``"24h"``,
+    which is how tiers are named. :func:`parse_duration_ms` reads it back."""
+    assert duration_ms > 0, "a tier has a delay"
+    unit = next(unit for unit in ("h", "m", "s", "ms") if duration_ms % _MS_PER_UNIT[unit] == 0)
+    return f"{duration_ms // _MS_PER_UNIT[unit]}{unit}"
+
+
 def parse_size_bytes(text: str) -> int:
     """``"1MiB"``, ``"64 KiB"``, ``"500kB"`` or ``"100B"`` in bytes. Raises :class:`ValueError` otherwise."""
     match = _SIZE.fullmatch(text)

@@ -1,0 +1,391 @@
+"""A whole world in memory for the engine: topics, a consumer group of one, endpoints that misbehave.
+
+The fakes keep to the contracts of ``connector.engine.ports``; the contract suites hold them to the
+same tests as the real adapters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from connector.core.composer import compile_composer
+from connector.core.dialect import DIALECTS
+from connector.core.event import Decoded, Event
+from connector.core.outcome import Failure, Reply
+from connector.core.record import Headers, Record
+from connector.core.subscription import Secrets, Subscription
+from connector.core.topic_names import tier_delay_ms, tier_topic
+from connector.engine.dispatcher import DispatchLimits
+from connector.engine.ports import (
+    Assignment,
+    Commit,
+    CommitResult,
+    Fetched,
+    NotWritten,
+    Reading,
+    SchemaAnswer,
+    SchemaReady,
+    TopicPartition,
+)
+from connector.engine.pump import FlowLimits
+from connector.engine.worker import Worker, WorkerLimits
+from tests.support.virtual_time import VirtualClock
+
+PREFIX = "webhooks"
+
+
+@dataclass
+class Log:
+    """Keeps what was said."""
+
+    lines: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+
+    def info(self, event: str, **facts: Any) -> None:
+        self.lines.append(("info", event, facts))
+
+    def warning(self, event: str, **facts: Any) -> None:
+        self.lines.append(("warning", event, facts))
+
+    def error(self, event: str, **facts: Any) -> None:
+        self.lines.append(("error", event, facts))
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        return [facts for _, said, facts in self.lines if said == event]
+
+
+class Cluster:
+    """Topics as lists, committed offsets as a dictionary; it survives the workers that use it."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+        self.topics: defaultdict[str, defaultdict[int, list[Record]]] = defaultdict(lambda: defaultdict(list))
+        self.committed: dict[tuple[str, TopicPartition], tuple[int, str]] = {}
+        self.commits: list[Commit] = []
+        self.write_faults: list[NotWritten] = []
+        self.write_faults_by_topic: dict[str, NotWritten] = {}
+
+    def append(
+        self, topic: str, value: bytes | None, *, partition: int = 0, key: bytes | None = None,
+        headers: Headers = (), timestamp_ms: int | None = None,
+    ) -> Record:  # fmt: skip
+        log = self.topics[topic][partition]
+        now_ms = self.clock.now_ms() if timestamp_ms is None else timestamp_ms
+        record = Record(topic, partition, len(log), now_ms, key, value, tuple(headers), leader_epoch=0)
+        log.append(record)
+        return record
+
+    def letters(self, topic: str) -> list[Record]:
+        return [record for log in self.topics[topic].values() for record in log]
+
+    def tier_letters(self) -> list[Record]:
+        return [one for topic in list(self.topics) if tier_delay_ms(PREFIX, topic) for one in self.letters(topic)]
+
+
+class FakeSource:
+    """Reads assigned partitions of a :class:`Cluster`, one batch per grant."""
+
+    epochs = itertools.count(1)
+
+    def __init__(self, cluster: Cluster, group: str, *, batch_max: int = 500) -> None:
+        self.cluster = cluster
+        self.group = group
+        self.batch_max = batch_max
+        self.grants = 0
+        self.paused: set[TopicPartition] = set()
+        self.epoch_of: dict[TopicPartition, int] = {}
+        self.position: dict[TopicPartition, int] = {}
+        self.commit_errors: list[CommitResult] = []
+        self.is_closed = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, reading: Reading) -> None:
+        self.reading = reading
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def assign(self, *tps: TopicPartition) -> None:
+        assignments = []
+        for tp in tps:
+            offset, metadata = self.cluster.committed.get((self.group, tp), (0, ""))
+            self.epoch_of[tp] = next(self.epochs)
+            self.position[tp] = offset
+            self.paused.discard(tp)
+            assignments.append(
+                Assignment(tp=tp, epoch=self.epoch_of[tp], position=offset, committed_metadata=metadata)
+            )
+        self.reading.assigned(assignments)
+
+    async def revoke(self, *tps: TopicPartition, budget_ms: int = 10_000) -> None:
+        done: asyncio.Future[Sequence[Commit]] = asyncio.get_running_loop().create_future()
+        self.reading.revoking(tps, budget_ms, done.set_result)
+        self._take(await done)
+        for tp in tps:
+            self.epoch_of.pop(tp)
+
+    def lose(self, *tps: TopicPartition) -> None:
+        for tp in tps:
+            self.epoch_of.pop(tp)
+        self.reading.lost(tps)
+
+    def subscribe(self, topics: Sequence[str]) -> None: ...
+
+    def grant(self) -> None:
+        self.grants += 1
+
+    def pause(self, tp: TopicPartition) -> None:
+        self.paused.add(tp)
+
+    def resume(self, tp: TopicPartition) -> None:
+        self.paused.discard(tp)
+
+    def commit(self, commits: Sequence[Commit]) -> None:
+        asyncio.get_running_loop().call_soon(self._commit, list(commits))
+
+    async def close(self) -> None:
+        if self.epoch_of:
+            await self.revoke(*self.epoch_of)
+        self.is_closed = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def _commit(self, commits: Sequence[Commit]) -> None:
+        if self.commit_errors:
+            error = self.commit_errors.pop(0)
+            results = [
+                CommitResult(commit=one, error=error.error, is_metadata_refused=error.is_metadata_refused)
+                for one in commits
+            ]
+        else:
+            self._take(commits)
+            results = [CommitResult(commit=one) for one in commits]
+        self.reading.committed(results)
+
+    def _take(self, commits: Sequence[Commit]) -> None:
+        for one in commits:
+            if self.epoch_of.get(one.tp) == one.epoch:
+                self.cluster.committed[self.group, one.tp] = (one.offset, one.metadata)
+                self.cluster.commits.append(one)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(0.005)
+            if self.grants and (batch := self._batch()):
+                self.grants -= 1
+                self.reading.fetched(batch)
+
+    def _batch(self) -> list[Fetched]:
+        batch = []
+        for tp, epoch in self.epoch_of.items():
+            log = self.cluster.topics[tp.topic][tp.partition]
+            start = self.position[tp]
+            if tp in self.paused or start >= len(log):
+                continue
+            records = log[start : start + self.batch_max]
+            self.position[tp] = start + len(records)
+            batch.append(Fetched(tp, epoch, records, end_offset=len(log)))
+        return batch
+
+
+class FakeWriter:
+    """Appends to a cluster after 1 ms, unless told to fail."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.is_dead = False
+
+    def write(
+        self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers,
+        done: Callable[[NotWritten | None], None],
+    ) -> None:  # fmt: skip
+        def write() -> None:
+            if self.is_dead:
+                return
+            faults = self.cluster.write_faults
+            if fault := (faults.pop(0) if faults else self.cluster.write_faults_by_topic.get(topic)):
+                done(fault)
+                return
+            self.cluster.append(topic, value, key=key, headers=headers)
+            done(None)
+
+        asyncio.get_running_loop().call_later(0.001, write)
+
+    async def close(self) -> None: ...
+
+
+@dataclass
+class FakeEndpoint:
+    url: str
+
+
+@dataclass
+class Post:
+    """One POST as an endpoint saw it."""
+
+    url: str
+    webhook_id: str
+    body: bytes
+    at_ms: int
+
+
+Behaviour = Callable[[Post], tuple[float, Reply | Failure]]
+"""What an endpoint does: after how many seconds, which answer."""
+
+
+def replies(status: int, *, after_s: float = 0.001, **reply: Any) -> Behaviour:
+    return lambda _: (after_s, Reply(status, **reply))
+
+
+def hangs(_: Post) -> tuple[float, Reply | Failure]:
+    return 1e9, Reply(200)
+
+
+class FakeSender:
+    """Answers as each URL's behaviour says, by the deadline at the latest."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+        self.behaviour: defaultdict[str, Behaviour] = defaultdict(lambda: replies(200))
+        self.posts: list[Post] = []
+        self.accepted: list[Post] = []
+        self.in_flight = 0
+        self.in_flight_max = 0
+        self.is_dead = False
+
+    def endpoint(self, url: str, *, headers: Sequence[tuple[str, str]], content_type: str) -> FakeEndpoint:
+        return FakeEndpoint(url)
+
+    def post(
+        self, endpoint: FakeEndpoint, headers: bytes, body: bytes, timeout_ms: int, context: Any,
+        done: Callable[[Any, Reply | Failure], None],
+    ) -> None:  # fmt: skip
+        webhook_id = dict(line.split(": ", 1) for line in headers.decode().splitlines())["webhook-id"]
+        post = Post(endpoint.url, webhook_id, body, self.clock.now_ms())
+        self.posts.append(post)
+        self.in_flight += 1
+        self.in_flight_max = max(self.in_flight_max, self.in_flight)
+        after_s, answer = self.behaviour[endpoint.url](post)
+        if after_s * 1_000 >= timeout_ms:
+            after_s, answer = timeout_ms / 1_000, Failure("timeout", f"no reply within {timeout_ms} ms")
+
+        def answered() -> None:
+            self.in_flight -= 1
+            if isinstance(answer, Reply) and 200 <= answer.status < 300:
+                self.accepted.append(post)
+            if not self.is_dead:
+                done(context, answer)
+
+        asyncio.get_running_loop().call_later(after_s, answered)
+
+    def cancel_all(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class FakeDecoder:
+    """The value is the event's data; its type is the topic's name. ``outcomes`` overrides by value,
+    ``answers`` are given to fetches in turn (then: ready)."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[bytes | None, Decoded] = {}
+        self.answers: list[SchemaAnswer] = []
+        self.fetches = 0
+
+    def decode(self, record: Record) -> Decoded:
+        if (outcome := self.outcomes.get(record.value)) is not None:
+            return outcome
+        name = f"{record.topic}-{record.partition}-{record.offset}".replace(".", "_")
+        return Event(record.topic, name, record.timestamp_ms * 1_000, 3, record.value or b"null")
+
+    async def fetch(self, ref: Any) -> SchemaAnswer:
+        self.fetches += 1
+        await asyncio.sleep(0.01)
+        answer = self.answers.pop(0) if self.answers else SchemaReady()
+        if isinstance(answer, SchemaReady):
+            self.outcomes.clear()
+        return answer
+
+
+def subscription(id_: str, **changes: Any) -> Subscription:
+    """A subscription to every event, with a ladder of 5 s, 30 s and 5 min."""
+    settings: dict[str, Any] = {
+        "id": id_,
+        "url": f"https://{id_}.example/hooks",
+        "events": ("*",),
+        "dialect": DIALECTS["webhooks-v1"],
+        "secrets": Secrets(current="a-secret-of-enough-bytes"),
+        "ladder_ms": (5_000, 30_000, 300_000),
+        "timeout_ms": 20_000,
+        "max_age_ms": 86_400_000,
+        "in_flight_max": 8,
+        "queue_max": 100,
+        "body_bytes_max": 1_048_576,
+    }
+    return Subscription(**(settings | changes))
+
+
+LIMITS = WorkerLimits(
+    flow=FlowLimits(window_records_max=1_000, window_bytes_max=1_000_000),
+    tier_flow=FlowLimits(window_records_max=1_000, window_bytes_max=1_000_000),
+    dispatch=DispatchLimits(in_flight_max=200, in_hand_max=400, wait_max_ms=5_000),
+    commit_interval_ms=1_000,
+    settled_per_commit=5_000,
+    poison_run_max=100,
+    stop_budget_ms=35_000,
+)
+
+
+class World:
+    """A worker on fakes. Build it, and any later worker on the same cluster, inside a running loop."""
+
+    def __init__(self, cluster: Cluster, sender: FakeSender, *, limits: WorkerLimits = LIMITS) -> None:
+        self.cluster = cluster
+        self.clock = cluster.clock
+        self.sender = sender
+        self.log = Log()
+        self.decoder = FakeDecoder()
+        self.writer = FakeWriter(cluster)
+        self.source = FakeSource(cluster, "g")
+        self.tier_source = FakeSource(cluster, "g.retry")
+        self.fatal: list[str] = []
+        self.worker = Worker(
+            prefix=PREFIX,
+            source=self.source,
+            tier_source=self.tier_source,
+            writer=self.writer,
+            sender=sender,
+            decoder=self.decoder,
+            compile_composer=lambda one: compile_composer(one.dialect, one.secrets),
+            limits=limits,
+            clock=self.clock,
+            log=self.log,
+            on_fatal=self.fatal.append,
+        )
+
+    @classmethod
+    def new(cls, **settings: Any) -> World:
+        clock = VirtualClock()
+        return cls(Cluster(clock), FakeSender(clock), **settings)
+
+    def start(self, subscriptions: Sequence[Subscription], topics: Sequence[str] = ("post.created",)) -> None:
+        """Start with one partition per topic, and with every tier that the ladders name."""
+        tiers = sorted({delay for one in subscriptions for delay in one.ladder_ms}) or [30_000]
+        self.worker.view(subscriptions, tiers)
+        self.worker.start()
+        self.source.assign(*(TopicPartition(topic, 0) for topic in topics))
+        self.tier_source.assign(*(TopicPartition(tier_topic(PREFIX, tier), 0) for tier in tiers))
+
+    def problems(self) -> list[str]:
+        return self.worker.accounts.problems(self.worker.in_hand())
+
+    def kill(self) -> None:
+        """As kill -9 would: nothing this worker still has under way has any effect."""
+        self.sender.is_dead = True
+        self.writer.is_dead = True
+        for source in (self.source, self.tier_source):
+            source.epoch_of.clear()
+            assert source._task is not None
+            source._task.cancel()
