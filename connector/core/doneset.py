@@ -141,7 +141,7 @@ def _seal(body: bytes, topic_id: str) -> str:
     packed = zlib.compress(body, 9)
     flag, content = (_ZLIB, packed) if len(packed) < len(body) else (_PLAIN, body)
     sealed = flag + _checksum(body, topic_id) + content
-    return _PREFIX + urlsafe_b64encode(sealed).rstrip(b"=").decode()
+    return _PREFIX + _base64url(sealed)
 
 
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────
@@ -173,6 +173,8 @@ def decode(text: str, *, topic_id: str) -> DoneSet | None:
 def _unseal(text: str, topic_id: str) -> bytes | None:
     try:
         sealed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        if _base64url(sealed) != text:  # the decoder skips and corrects what is no base64url
+            return None
         flag, checksum, content = sealed[:1], sealed[1 : 1 + _CHECKSUM_BYTES], sealed[1 + _CHECKSUM_BYTES :]
         if flag == _ZLIB:
             unpacking = zlib.decompressobj()
@@ -218,6 +220,10 @@ def _read_bits(base: int, content: bytes) -> tuple[list[int], list[int]] | None:
 
 def _checksum(body: bytes, topic_id: str) -> bytes:
     return blake2b(topic_id.encode("utf-8", "replace") + b"\0" + body, digest_size=_CHECKSUM_BYTES).digest()
+
+
+def _base64url(content: bytes) -> str:
+    return urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
 def _varint(number: int) -> bytes:
