@@ -54,7 +54,7 @@ async def client(server: FakeRegistry, clock: Clock) -> AsyncIterator[SchemaRegi
     await client.close()
 
 
-async def opened(*urls: str, timeout_ms: int = 2_000, **settings: str) -> SchemaRegistry:
+def opened(*urls: str, timeout_ms: int = 2_000, **settings: str) -> SchemaRegistry:
     return SchemaRegistry(
         RegistrySettings(urls=urls, timeout_ms=timeout_ms, retry_pause_ms=0, **settings)  # type: ignore[arg-type]
     )
@@ -92,7 +92,7 @@ async def test_a_registry_that_does_not_finish_is_given_up_at_the_deadline(
     server: FakeRegistry, behaviour: Behaviour
 ) -> None:
     server.behaviour = behaviour
-    client = await opened(server.url, timeout_ms=100)
+    client = opened(server.url, timeout_ms=100)
 
     answer = await client.fetch(1)
     await client.close()
@@ -174,7 +174,7 @@ async def test_a_cancelled_caller_leaves_the_request_to_the_others(
 
 async def test_closing_gives_up_what_is_under_way(server: FakeRegistry) -> None:
     server.behaviour = "hang"
-    client = await opened(server.url, timeout_ms=60_000)
+    client = opened(server.url, timeout_ms=60_000)
     waiting = asyncio.create_task(client.fetch(1))
     await asyncio.sleep(0)
 
@@ -251,7 +251,7 @@ async def test_the_next_url_is_asked_when_one_does_not_answer(server: FakeRegist
     async with FakeRegistry() as broken:
         broken.behaviour = "500"
         server.add("s", '"int"')
-        client = await opened(broken.url, server.url)
+        client = opened(broken.url, server.url)
 
         answer = await client.fetch(1)
         await client.close()
@@ -263,7 +263,7 @@ async def test_the_next_url_is_asked_when_one_does_not_answer(server: FakeRegist
 async def test_the_url_that_answered_last_is_asked_first(server: FakeRegistry) -> None:
     async with FakeRegistry() as broken:
         broken.behaviour = "500"
-        client = await opened(broken.url, server.url)
+        client = opened(broken.url, server.url)
         await client.fetch(1)
 
         await client.fetch(2)
@@ -276,7 +276,7 @@ async def test_the_url_that_answered_last_is_asked_first(server: FakeRegistry) -
 async def test_when_no_url_answers_each_is_named_with_its_fault(server: FakeRegistry) -> None:
     async with FakeRegistry() as other:
         server.behaviour, other.behaviour = "500", "html"
-        client = await opened(server.url, other.url)
+        client = opened(server.url, other.url)
 
         answer = await client.fetch(1)
         await client.close()
@@ -336,7 +336,7 @@ async def test_a_reference_that_is_not_there_is_unreachable(
 
 
 async def test_a_user_name_and_password_are_sent(server: FakeRegistry) -> None:
-    client = await opened(server.url, username="ada", password="engine")
+    client = opened(server.url, username="ada", password="engine")
 
     await client.subjects()
     await client.close()
@@ -345,7 +345,7 @@ async def test_a_user_name_and_password_are_sent(server: FakeRegistry) -> None:
 
 
 async def test_a_bearer_token_is_sent(server: FakeRegistry) -> None:
-    client = await opened(server.url, bearer_token="abc.def")
+    client = opened(server.url, bearer_token="abc.def")
 
     await client.subjects()
     await client.close()
@@ -400,7 +400,7 @@ class TestTls:
         ours = authority.issue_cert("connector.example")
         ours.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
         ours.private_key_pem.write_to_path(tmp_path / "key.pem")
-        client = await opened(
+        client = opened(
             server.url,
             ca_file=ca_file,
             client_certificate_file=str(tmp_path / "cert.pem"),
@@ -413,7 +413,7 @@ class TestTls:
         assert answer == ()
 
     async def test_without_one_the_registry_is_unreachable(self, server: FakeRegistry, ca_file: str) -> None:
-        client = await opened(server.url, ca_file=ca_file)
+        client = opened(server.url, ca_file=ca_file)
 
         answer = await client.subjects()
         await client.close()
@@ -423,7 +423,7 @@ class TestTls:
     async def test_a_registry_of_an_authority_we_do_not_know_is_unreachable(
         self, server: FakeRegistry
     ) -> None:
-        client = await opened(server.url)
+        client = opened(server.url)
 
         answer = await client.subjects()
         await client.close()
