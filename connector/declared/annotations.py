@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path as FilePath
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -52,9 +53,9 @@ def member_names(annotation: Any) -> list[str]:  # Any: an annotation can be any
 
 
 def is_showable(annotation: Any) -> bool:  # Any: an annotation can be anything
-    """Whether what was given for it may be quoted: plain words and numbers only. A secret is neither, nor is
-    a group that may hold one."""
+    """Whether what was given for it may be quoted: plain words, numbers and paths only. A secret is none of
+    these, nor is a group that may hold one."""
     return all(
-        option in (str, int, float, bool, type(None)) or get_origin(option) is Literal
+        option in (str, int, float, bool, FilePath, type(None)) or get_origin(option) is Literal
         for option in options_of(annotation)
     )

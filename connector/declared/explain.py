@@ -14,6 +14,10 @@ from connector.declared.annotations import annotation_at, is_showable, member_na
 from connector.declared.problem import Path, Problem
 
 VALUE_CHARS_MAX = 60
+"""A longer value is cut: its place says where to find all of it."""
+
+CHOICES_MAX = 30
+"""More names than this are no help to choose from."""
 
 
 class FaultAt(ValueError):
@@ -38,12 +42,12 @@ def explain(
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """``"; did you mean known-word?"`` or, when nothing is near, what there is to choose from."""
+    """``"; did you mean known-word?"`` or, when nothing is near, the few there are."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
     if close:
         return f"; did you mean {close[0]}?"
-    return f"; known: {', '.join(names)}" if names else ""
+    return f"; known: {', '.join(names)}" if 0 < len(names) <= CHOICES_MAX else ""
 
 
 def without_userinfo(text: str) -> str:

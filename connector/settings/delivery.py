@@ -1,0 +1,109 @@
+"""How much is in hand at once, what a subscription gets by default, and where nothing is ever sent."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated
+
+from pydantic import Field
+
+from connector.core.dialect import DEFAULT_DIALECT
+from connector.declared.kinds import Bytes, Declared, Milliseconds
+from connector.settings.lists import Commas
+
+
+class LaneSettings(Declared):
+    """What each subscription gets that declares no limits of its own."""
+
+    in_flight_max: int = Field(
+        default=16,
+        ge=1,
+        le=10_000,
+        description="POSTs under way to one endpoint at once. 16 give 320 deliveries a second at 50 ms each,"
+        " and 128 endpoints that hang use up what one process may have under way.",
+    )
+    queue_max: int = Field(
+        default=200,
+        ge=1,
+        le=1_000_000,
+        description="Deliveries that may wait for such a place; more go to a retry topic. A fast endpoint "
+        "gets a second's worth of its own pace instead, if that is more.",
+    )
+
+
+class DeliverySettings(Declared):
+    in_flight_max: int = Field(
+        default=2_048,
+        ge=1,
+        le=50_000,
+        description="POSTs under way in this process. 2,048 keep one core busy at 50 ms each; a connection "
+        "costs a file descriptor and some 20 kB.",
+    )
+    in_hand_max: int = Field(
+        default=20_000,
+        ge=1,
+        le=1_000_000,
+        description="Deliveries taken and not settled in this process; past it reading waits. 20,000 of 1 kB"
+        " are some 40 MB, and half a second to a second of work.",
+    )
+    window_records_max: int = Field(
+        default=2_000,
+        ge=1,
+        le=8_000,
+        description="Records of one partition between the committed offset and the last one taken. What was "
+        "done among 2,000 fits into the commit's metadata in any order; it bounds what is sent "
+        "twice after a crash.",
+    )
+    window_bytes_max: Bytes = Field(
+        default=16 << 20,
+        ge=64 << 10,
+        le=1 << 30,
+        description="The same window in bytes of unsettled records. 16 MiB hold 2,000 records of 8 kB; a "
+        "larger record is taken alone.",
+    )
+    body_bytes_max: Bytes = Field(
+        default=1 << 20,
+        ge=1 << 10,
+        le=64 << 20,
+        description="A larger body is a dead letter. Common receivers refuse more than 1 MiB, or even 100 "
+        "kB.",
+    )
+    max_age_extra_ms: Milliseconds = Field(
+        default=24 * 60 * 60 * 1000,
+        ge=0,
+        description="How much longer than its ladder a delivery may take before it expires, in ms. A day "
+        "covers an endpoint that asks for later tries, and a backlog in the tiers.",
+    )
+    revoke_drain_ms: Milliseconds = Field(
+        default=10_000,
+        ge=0,
+        le=100_000,
+        description="How long a partition that is taken away waits for what is in flight, in ms. It stalls "
+        "the group, so it stays far below a third of max.poll.interval.ms (300 s).",
+    )
+    stop_drain_ms: Milliseconds = Field(
+        default=35_000,
+        ge=0,
+        le=600_000,
+        description="How long a stop waits for what is in flight, in ms. Longer than the longest request of "
+        "a built-in dialect (30 s); give the container a longer grace period than this.",
+    )
+    dialect: str = Field(
+        default=DEFAULT_DIALECT.name, description="What a subscription speaks that names no dialect."
+    )
+    lane: LaneSettings = LaneSettings()
+
+
+class GuardSettings(Declared):
+    """Webhooks go to public addresses over https, unless the deployment says otherwise."""
+
+    allow_http: bool = Field(
+        default=False,
+        description="Accept http:// endpoints. Bodies are signed, but anyone on the way can read them.",
+    )
+    allow_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], Commas] = Field(
+        default=(),
+        max_length=100,
+        description="Networks that may be sent to although they are not public, such as 10.1.0.0/16, for "
+        "receivers inside the house.",
+    )
