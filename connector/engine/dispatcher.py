@@ -100,9 +100,7 @@ class Dispatcher:
             self._start(delivery)
         else:
             now_ms = self._clock.monotonic_ms()
-            if lane.has_room(now_ms):
-                delivery.queued_ms = now_ms
-                lane.queue.append(delivery)
+            if lane.enqueue(delivery, now_ms):
                 self._waiting += 1
                 self._line_up(lane)
             else:
@@ -131,14 +129,20 @@ class Dispatcher:
                     self._divert(delivery, "subscription removed", 0)
 
     def sweep(self) -> None:
-        """Divert what has waited in a queue for longer than the budget. Called once a second: a record
-        whose other deliveries are settled must not be held open by the slowest lane."""
+        """Divert what has waited in a queue for longer than the budget, and what a lane has no room for
+        now that its pace is known. Called once a second: a record whose other deliveries are settled
+        must not be held open by the slowest lane, nor the process's room be filled by it."""
         now_ms = self._clock.monotonic_ms()
         overdue_ms = now_ms - self._wait_max_ms
         for lane in self._lanes:
-            if lane.queue and lane.queue[0].queued_ms < overdue_ms:
-                for delivery in self._unqueue(lane, lambda one: one.queued_ms < overdue_ms):
-                    self._divert(delivery, "waited too long", lane.drain_estimate_ms(now_ms))
+            if not lane.queue:
+                continue
+            estimate_ms = lane.drain_estimate_ms(now_ms)
+            for delivery in self._unqueue(lane, lambda one: one.queued_ms < overdue_ms):
+                self._divert(delivery, "waited too long", estimate_ms)
+            for _ in range(len(lane.queue) - lane.room(now_ms)):
+                self._waiting -= 1
+                self._divert(lane.queue.pop(), "full lane", estimate_ms)
 
     def pass_on(self, ticket: Ticket, record: Record, trail: Trail, destination: Destination) -> None:
         """Take a delivery that is not to be tried straight to where it goes."""
@@ -168,12 +172,16 @@ class Dispatcher:
             ticket.ledger in ledgers for ticket in self._outbox.tickets
         )
 
-    def abandon(self, ledgers: Collection[Ledger]) -> None:
-        for delivery in [one for one in self._flying if one.ticket.ledger in ledgers]:
-            if delivery.ticket.settled_deliveries and delivery not in self._abandoned:
-                # Its POST goes on and may yet succeed: one duplicate, against repeating all the rest.
+    def abandon(self, tickets: Collection[Ticket], why: str) -> None:
+        leaving = set(tickets)
+        for lane in self._lanes:
+            for delivery in self._unqueue(lane, lambda one: one.ticket in leaving):
+                self._divert(delivery, why, 0)
+        for delivery in [one for one in self._flying if one.ticket in leaving]:
+            if delivery not in self._abandoned:
+                # Its POST goes on and may yet succeed: one duplicate, against holding up all the rest.
                 self._abandoned.add(delivery)
-                self._divert(delivery, "partition leaves", 0)
+                self._divert(delivery, why, 0)
 
     # ── attempts ────────────────────────────────────────────────────────────────────────────────
 
@@ -198,15 +206,14 @@ class Dispatcher:
         lane.in_flight -= 1
         self._flying.discard(delivery)
         now_ms = self._clock.now_ms()
-        lane.finished(self._clock.monotonic_ms())
         self._accounts.attempt_ms.add(now_ms - delivery.started_ms)
         dialect = lane.subscription.dialect
         outcome = judge(answer, accepted=dialect.accepted, gone_is_final=dialect.gone_is_final, now_ms=now_ms)
+        lane.finished(self._clock.monotonic_ms(), has_failed=not isinstance(outcome, Delivered))
         if delivery in self._abandoned:
             self._abandoned.discard(delivery)
             self._accounts.late_answers += 1
         elif isinstance(outcome, Delivered):
-            lane.accepted += 1
             self._accounts.attempts[outcome.status] += 1
             self._accounts.accepted += 1
             if delivery.trail is None and delivery.record.timestamp_ms >= 0:
@@ -222,7 +229,6 @@ class Dispatcher:
         self, delivery: Delivery, answer: Reply | Failure, outcome: Deferred | Refused, now_ms: int
     ) -> None:
         lane = delivery.lane
-        lane.failed += 1
         self._accounts.attempts[outcome.error_class] += 1
         if not delivery.ticket.ledger.is_live:
             self._accounts.late_answers += 1

@@ -22,6 +22,9 @@ from connector.core.record import Record
 from connector.core.subscription import Subscription
 from connector.engine.ports import Endpoint, Sender
 
+PROOF_MS = 1_000
+"""How long a burst may wait before the lane's pace decides what has room."""
+UNBOUNDED = 1 << 62
 RATE_WINDOW_MS = 1_000
 """Over how long a lane's pace is measured: long enough to be steady, short enough to notice a stop."""
 
@@ -49,21 +52,22 @@ class Delivery:
 class Lane:
     """A subscription at work.
 
-    ``queue`` waits for one of ``subscription.in_flight_max`` places. Its bound follows the lane's
-    own pace: what it will send within a second by its recent rate may wait, and
-    ``subscription.queue_max`` at least, so that a fast endpoint with a backlog is not diverted and a
-    hanging one does not collect more than its share. A removed subscription's lane is not ``is_live``.
+    ``queue`` waits for one of ``subscription.in_flight_max`` places. What may wait is
+    ``subscription.queue_max``, or what the lane's own pace will clear within a second, the larger: a fast
+    endpoint with a backlog is not diverted, and a hanging one does not collect more than its share. A
+    burst after a pause says nothing about the pace yet, so a lane whose last attempt did not fail has
+    :data:`PROOF_MS` to show one. A removed subscription's lane is not ``is_live``.
     """
 
     __slots__ = (
         "_rate_count",
         "_rate_per_s",
         "_rate_since_ms",
-        "accepted",
         "attempts",
+        "busy_since_ms",
         "composer",
         "endpoint",
-        "failed",
+        "has_failed",
         "in_flight",
         "is_live",
         "is_queued",
@@ -79,9 +83,9 @@ class Lane:
         self.in_flight = 0
         self.is_live = True
         self.is_queued = False  # whether the dispatcher has it in line for a place
+        self.busy_since_ms = 0  # monotonic: when the queue last began to fill
+        self.has_failed = False  # whether the last attempt did
         self.attempts = 0
-        self.accepted = 0
-        self.failed = 0
         self._rate_count = 0
         self._rate_per_s = 0.0
         self._rate_since_ms = 0
@@ -90,15 +94,28 @@ class Lane:
         """Whether another POST may start now."""
         return self.in_flight < self.subscription.in_flight_max
 
-    def has_room(self, now_ms: int) -> bool:
-        """Whether another delivery may wait here."""
-        waiting = len(self.queue)
-        return waiting < self.subscription.queue_max or waiting < self.rate_per_s(now_ms)
+    def room(self, now_ms: int) -> int:
+        """How many deliveries may wait here; there is no bound of the lane's own while it may still
+        prove its pace, only the process's."""
+        if not self.has_failed and now_ms - self.busy_since_ms < PROOF_MS:
+            return UNBOUNDED
+        return max(self.subscription.queue_max, int(self.rate_per_s(now_ms)))
 
-    def finished(self, now_ms: int) -> None:
+    def enqueue(self, delivery: Delivery, now_ms: int) -> bool:
+        """Let ``delivery`` wait here; false, and nothing has changed, when there is no room."""
+        if not self.queue:
+            self.busy_since_ms = now_ms
+        elif len(self.queue) >= self.subscription.queue_max and len(self.queue) >= self.room(now_ms):
+            return False
+        delivery.queued_ms = now_ms
+        self.queue.append(delivery)
+        return True
+
+    def finished(self, now_ms: int, *, has_failed: bool) -> None:
         """An attempt ended: the lane's pace is measured by these."""
         self._roll(now_ms)
         self._rate_count += 1
+        self.has_failed = has_failed
 
     def rate_per_s(self, now_ms: int) -> float:
         """Attempts ended per second, over the last whole window or this one, the larger."""

@@ -21,7 +21,7 @@ from typing import Protocol
 from connector.core.accounts import Accounts
 from connector.core.commits import CommitState
 from connector.core.doneset import decode
-from connector.core.ledger import Ledger
+from connector.core.ledger import Ledger, Ticket
 from connector.core.record import Record
 from connector.engine.ports import (
     Assignment,
@@ -126,8 +126,8 @@ class Downstream(Protocol):
     def has_under_way(self, ledgers: Collection[Ledger]) -> bool:
         """Whether a POST or a write for one of these is under way."""
 
-    def abandon(self, ledgers: Collection[Ledger]) -> None:
-        """The drain's budget is spent: divert what partly delivered records have in flight."""
+    def abandon(self, tickets: Collection[Ticket], why: str) -> None:
+        """Divert whatever of these records is queued or in flight; their POSTs go on unheeded."""
 
 
 class Pump:
@@ -390,6 +390,15 @@ class Pump:
         self._waker = None
         self._turn()
 
+    def unblock(self) -> None:
+        """The head-of-line rule, asked once a second: a window that is nearly full although nearly all of
+        it is settled is held open by a few slow deliveries; the oldest of them are diverted."""
+        full = self._limits.window_records_max * 9 // 10
+        for flow in self._flows.values():
+            window = flow.ledger.window
+            if window >= full and flow.ledger.open_count * 20 <= window:
+                self._downstream.abandon(flow.ledger.open_tickets(), "head of line")
+
     # ── commits ─────────────────────────────────────────────────────────────────────────────────
 
     def commit_now(self) -> None:
@@ -441,7 +450,9 @@ class Pump:
         self._downstream.withdraw(ledgers)
         started_ms = self._clock.monotonic_ms()
         if not await self._until_quiet(ledgers, started_ms + budget_ms * 2 // 3):
-            self._downstream.abandon(ledgers)
+            # Only what is partly delivered: the rest is read again whole, and repeats nothing.
+            partly = [ticket for one in ledgers for ticket in one.open_tickets() if ticket.settled_deliveries]
+            self._downstream.abandon(partly, "partition leaves")
             await self._until_quiet(ledgers, started_ms + budget_ms)
 
     async def _until_quiet(self, ledgers: Sequence[Ledger], deadline_ms: int) -> bool:

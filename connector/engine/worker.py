@@ -166,6 +166,8 @@ class Worker:
         while True:
             await asyncio.sleep(SWEEP_MS / 1_000)
             self.dispatcher.sweep()
+            for pump in self.pumps:
+                pump.unblock()
 
     # ── what it has to say ──────────────────────────────────────────────────────────────────────
 

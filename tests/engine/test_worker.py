@@ -53,7 +53,7 @@ def test_a_hanging_endpoint_does_not_delay_another():
         for n in range(2_000):
             world.cluster.append("post.created", b"%d" % n)
 
-        world.start([subscription("slow"), subscription("quick")])
+        world.start([subscription("slow", queue_max=20), subscription("quick")])
         await asyncio.sleep(5)
 
         assert len([post for post in world.sender.accepted if "quick" in post.url]) == 2_000
