@@ -35,7 +35,8 @@ def test_a_type_is_written_out_where_it_is_first_named() -> None:
 
     assert result["fields"][0]["type"] == MONEY
     assert result["fields"][1]["type"] == ["null", "common.Money"]
-    assert fastavro.parse_schema(result)["name"] == "shop.Order"
+    parsed: Any = fastavro.parse_schema(result)
+    assert parsed["name"] == "shop.Order"
 
 
 def test_a_name_without_namespace_is_looked_for_in_its_surroundings() -> None:

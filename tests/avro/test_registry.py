@@ -56,7 +56,7 @@ async def client(server: FakeRegistry, clock: Clock) -> AsyncIterator[SchemaRegi
 
 def opened(*urls: str, timeout_ms: int = 2_000, **settings: str) -> SchemaRegistry:
     return SchemaRegistry(
-        RegistrySettings(urls=urls, timeout_ms=timeout_ms, retry_pause_ms=0, **settings)  # type: ignore[arg-type]
+        RegistrySettings(urls=urls, timeout_ms=timeout_ms, retry_pause_ms=0, **settings)
     )
 
 

@@ -85,7 +85,8 @@ def test_a_schema_is_named_after_its_type_and_domain(name: str) -> None:
     schema = schema_of(name)
     event_type = next(each for each in schemas.event_types() if each.name == name)
 
-    assert fastavro.parse_schema(schema)["name"] == f"events.{event_type.domain}.{schema['name']}"
+    parsed: Any = fastavro.parse_schema(schema)
+    assert parsed["name"] == f"events.{event_type.domain}.{schema['name']}"
     assert schema["name"] == "".join(part.capitalize() for part in name.split("."))
     assert re.fullmatch(r"[a-z]+", event_type.domain)
 
@@ -113,7 +114,7 @@ def test_a_record_written_before_the_optional_fields_can_still_be_read(name: str
     kept = {field["name"]: value[field["name"]] for field in before["fields"]}
     body = io.BytesIO(avro_bytes(json.dumps(before), kept))
 
-    read = fastavro.schemaless_reader(body, fastavro.parse_schema(before), fastavro.parse_schema(today))
+    read: Any = fastavro.schemaless_reader(body, fastavro.parse_schema(before), fastavro.parse_schema(today))
 
     assert read.keys() == value.keys()
 
