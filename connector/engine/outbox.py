@@ -5,7 +5,7 @@ here, once:
 
 * a passing fault is tried again, for as long as it takes; what the letter settles waits;
 * a record too large for its topic becomes a pointer letter among the dead letters;
-* a tier that is missing is replaced by the next longer one, or the longest there is;
+* a tier that is missing is replaced by the next longer one, or the longest there is (never early);
 * a missing or forbidden topic blocks: the pumps stop reading until a write gets through.
 
 Bounded by what is in hand: every letter belongs to a record or delivery taken in hand.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from connector.core.accounts import Accounts
@@ -32,7 +32,7 @@ from connector.core.letters import (
 from connector.core.record import Record
 from connector.core.topic_names import dead_letters_topic, parked_topic, tier_topic
 from connector.core.trail import PoisonTrail, Trail
-from connector.engine.ports import Log, NotWritten, Writer
+from connector.engine.ports import Clock, Log, NotWritten, Writer
 
 RETRY_FIRST_MS = 100
 RETRY_MAX_MS = 5_000
@@ -73,8 +73,9 @@ class Outbox:
     """Writes letters. ``tiers`` are the delays whose topics exist, shortest first; the composition
     root keeps them up to date."""
 
-    def __init__(self, writer: Writer, *, prefix: str, accounts: Accounts, log: Log) -> None:
+    def __init__(self, writer: Writer, *, prefix: str, accounts: Accounts, clock: Clock, log: Log) -> None:
         self._writer = writer
+        self._clock = clock
         self._prefix = prefix
         self._accounts = accounts
         self._log = log
@@ -119,8 +120,7 @@ class Outbox:
             case "too-large":
                 self._shrink(outgoing)
                 self._write(outgoing)
-            case "missing-topic" if (longer := self._without(outgoing.destination)) is not None:
-                outgoing.destination = longer
+            case "missing-topic" if self._reroute(outgoing):
                 self._write(outgoing)
             case "missing-topic" | "forbidden":
                 self._block(f"{self._topic(outgoing.destination)}: {failure.detail}")
@@ -140,17 +140,24 @@ class Outbox:
         outgoing.trail = trail
         outgoing.letter = pointer_letter(outgoing.record, trail)
 
-    def _without(self, destination: Destination) -> Destination | None:
-        """Instead of a tier whose topic is missing: the next longer one, or the longest there is."""
-        if not isinstance(destination, ToTier):
-            return None
-        others = tuple(tier_ms for tier_ms in self.tiers if tier_ms != destination.tier_ms)
+    def _reroute(self, outgoing: _Outgoing) -> bool:
+        """Instead of a tier whose topic is missing: the next longer one; or the longest there is, and
+        then *not before* still says what was promised. False when there is no other."""
+        destination, trail = outgoing.destination, outgoing.trail
+        if not isinstance(destination, ToTier) or isinstance(trail, PoisonTrail):
+            return False
+        missing_ms = destination.tier_ms
+        others = tuple(tier_ms for tier_ms in self.tiers if tier_ms != missing_ms)
         if not others:
-            return None
+            return False
         self.tiers = others
-        return ToTier(
-            min((tier_ms for tier_ms in others if tier_ms > destination.tier_ms), default=others[-1])
-        )
+        instead_ms = min((tier_ms for tier_ms in others if tier_ms > missing_ms), default=others[-1])
+        if instead_ms < missing_ms:
+            not_before_ms = max(trail.not_before_ms, self._clock.now_ms() + missing_ms)
+            outgoing.trail = replace(trail, not_before_ms=not_before_ms)
+            outgoing.letter = retry_letter(outgoing.record, outgoing.trail)
+        outgoing.destination = ToTier(instead_ms)
+        return True
 
     def _again(self, outgoing: _Outgoing) -> None:
         delay_ms = min(RETRY_FIRST_MS << min(outgoing.tries, 10), RETRY_MAX_MS)

@@ -72,7 +72,7 @@ class Worker:
         self._is_stopping = False
         settlement = Settlement(self.accounts)
         self.lanes = Lanes(sender, compile_composer)
-        self.outbox = Outbox(writer, prefix=prefix, accounts=self.accounts, log=log)
+        self.outbox = Outbox(writer, prefix=prefix, accounts=self.accounts, clock=clock, log=log)
         self.schemas = SchemaWait(decoder, clock, self._tasks.spawn, log)
         self.dispatcher = Dispatcher(
             sender=sender,
