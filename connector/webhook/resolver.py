@@ -9,6 +9,7 @@ hanging name costs only those who want it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from time import monotonic
@@ -107,15 +108,17 @@ class Resolver:
 
 
 class AresLookup:
-    """c-ares: /etc/hosts, then the name servers and search domains of /etc/resolv.conf."""
+    """c-ares: /etc/hosts, then ``name_servers`` ("address:port"), by default those of
+    /etc/resolv.conf with its search domains."""
 
-    def __init__(self) -> None:
+    def __init__(self, name_servers: Sequence[str] = ()) -> None:
+        self._name_servers = name_servers
         self._resolver: aiodns.DNSResolver | None = None
 
     async def look_up(self, name: str) -> Answer:
         if self._resolver is None:
             # A lost datagram costs a second, not the five of the usual configuration.
-            self._resolver = aiodns.DNSResolver(timeout=1.0, tries=3)
+            self._resolver = aiodns.DNSResolver(self._name_servers, timeout=1.0, tries=3)
         try:
             result = await self._resolver.getaddrinfo(name)
         except aiodns.error.DNSError as error:

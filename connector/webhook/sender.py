@@ -96,6 +96,11 @@ class WebhookSender:
         self._openings: set[asyncio.Task[Connection | Failure]] = set()
         self._is_closed = False
 
+    @property
+    def connections_max(self) -> int:
+        """The limit in force: as set, or less where the process may not open that many files."""
+        return self._pool.connections_max
+
     def endpoint(
         self, url: str, *, headers: Sequence[tuple[str, str]], content_type: str
     ) -> PreparedEndpoint:

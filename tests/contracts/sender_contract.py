@@ -468,6 +468,24 @@ class SenderContract:
 
         assert (kind(first), kind(second), receiver.accepted) == ("http-200", "http-200", 2)
 
+    async def test_a_connection_whose_reply_came_before_the_request_was_sent_is_not_used_again(
+        self, make_sender: MakeSender
+    ) -> None:
+        sender = make_sender()
+
+        async def behave(peer: Peer) -> None:
+            if peer.index == 0:
+                await peer.request_begun()
+                await peer.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+                await asyncio.get_running_loop().create_future()
+            await always(ok())(peer)
+
+        async with receiving(behave) as receiver:
+            first = await post(sender, receiver.url(), b"x" * 30_000_000)
+            second = await post(sender, receiver.url())
+
+        assert (kind(first), kind(second)) == ("http-413", "http-200")
+
     async def test_headers_of_one_reply_are_not_kept_for_the_next(self, make_sender: MakeSender) -> None:
         sender = make_sender()
 

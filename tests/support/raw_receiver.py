@@ -47,6 +47,10 @@ class Peer:
         self._receiver.requests.append(request)
         return request
 
+    async def request_begun(self) -> None:
+        """Return when any byte of a request has come; it is not read further."""
+        await self._reader.readexactly(1)
+
     async def send(self, data: bytes) -> None:
         """Write, and wait while the sender does not take it."""
         self._writer.write(data)
