@@ -85,8 +85,9 @@ def listed_values(listed: str, version: Literal["v1", "v1a"]) -> list[bytes]:
     if not versions:
         raise Unfit("malformed", "The header webhook-signature must list items such as v1,BASE64.")
     if version not in versions:
-        key = "the public whpk_ key" if version == "v1" else "the whsec_ secret"
-        raise Unfit("malformed", f"There is no {version} signature, only {', '.join(versions)}; use {key}.")
+        other, key = ("v1a", "the public whpk_ key") if version == "v1" else ("v1", "the whsec_ secret")
+        cure = f"; verify with {key}" if other in versions else ""
+        raise Unfit("malformed", f"There is no {version} signature, only {', '.join(versions)}{cure}.")
     values = [decoded for found, _, text in items if found == version and (decoded := from_base64(text))]
     if not values:
         raise Unfit("malformed", f"The {version} signature is not base64.")

@@ -114,7 +114,7 @@ def test_a_content_type_cannot_smuggle_a_header() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "two words", "X-Sig:", "X-Sig\r\n", "grüße", "Host", "content-length", "Webhook-Id", "ce-id", "x" * 65],
+    ["", "two words", "X:", "X\r\n", "grüße", "Host", "content-length", "Webhook-Id", "ce-id", "x" * 65],
 )
 def test_a_header_that_is_none_or_belongs_to_the_connector_is_refused(name: str) -> None:
     with pytest.raises(DialectError, match=r"signature\.header"):
