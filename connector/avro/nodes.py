@@ -195,6 +195,8 @@ class _Reader:
                 return Array(self.read(items, namespace, depth + 1))
             case {"type": "map", "values": values}:
                 return Map(self.read(values, namespace, depth + 1))
+            case {"type": ("array" | "map") as kind}:
+                raise BadSchema(f"The schema of {kind} values does not say what they hold.")
             case {"type": str(kind)} if kind in _PYTHON_TYPES:
                 return Primitive(kind, _logical(schema, kind))  # type: ignore[arg-type]  # a key of the table
             case {"type": (str() | dict() | list()) as inner}:

@@ -120,7 +120,7 @@ def _is_index(name: str) -> bool:
 class Survey(NamedTuple):
     """What one look over a tree tells. ``levels`` counts containers inside one another, at most to
     one past :data:`LEVELS_MAX`. ``is_plain``: orjson writes the tree as JavaScript does, or refuses.
-    ``has_vast_double``: a double does not fit into 64 bits as an integer."""
+    ``has_vast_double``: a double is one that an integer of more than 64 bits may have become."""
 
     levels: int
     is_plain: bool
@@ -148,7 +148,7 @@ def survey(value: Any) -> Survey:
                     deeper.append(child)
                 elif kind is float:
                     is_plain = False
-                    if not -(2.0**63) <= child < 2.0**63:
+                    if not -(2.0**63) < child < 2.0**63:
                         has_vast_double = True
         if not deeper:
             break
