@@ -1,8 +1,8 @@
 """Durations and sizes as people write them: ``30s``, ``1h30m``, ``1MiB``.
 
-One parser each, used for settings and subscription files alike, so that the same text means the same
-everywhere. Inside, a duration is an int in milliseconds and a size an int
-in bytes; a number without a unit is never guessed at here.
+One parser each, used for settings, subscription files and the names of retry topics, so that the same
+text means the same everywhere. Inside, a duration is an int in milliseconds and a size an int in bytes; a
+number without a unit is never guessed at here.
 """
 
 from __future__ import annotations

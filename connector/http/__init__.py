@@ -1,0 +1,1 @@
+"""The port that probes and scrapers look at."""

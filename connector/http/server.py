@@ -1,0 +1,144 @@
+"""Serves /healthz, /readyz and /metrics on the running loop.
+
+It only reads: every answer comes from a question put to the rest of the process at that moment. Signals
+stay the process's own business, and a slow or silent client cannot keep a stop waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+STOP_S = 2
+"""How long answers under way may take when the server stops; they take milliseconds."""
+
+CONNECTIONS_MAX = 100
+"""A kubelet, a few scrapers and a curious engineer; more is a mistake, answered with 503."""
+
+IDLE_S = 30
+"""Longer than the usual scrape interval of 15 s, so that a scraper keeps its connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether work can be taken on, and if not, why: one sentence per reason."""
+
+    is_ready: bool
+    reasons: Sequence[str] = ()
+
+
+class CannotListen(RuntimeError):
+    """The address cannot be listened on; the message names it and the cure."""
+
+
+class HttpServer:
+    """:meth:`start`, then :meth:`stop`; both once, on one loop."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        is_alive: Callable[[], bool],
+        readiness: Callable[[], Readiness],
+        metrics: Callable[[], bytes],
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._server = _Server(
+            uvicorn.Config(
+                _app(is_alive, readiness, metrics),
+                access_log=False,
+                limit_concurrency=CONNECTIONS_MAX,
+                lifespan="off",
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=STOP_S,
+                timeout_keep_alive=IDLE_S,
+                ws="none",
+            )
+        )
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> int:
+        """Listen, and return the port. Raises :class:`CannotListen`."""
+        listening = _listen(self._host, self._port)
+        self._serving = asyncio.create_task(self._server.serve([listening]), name="http")
+        await self._server.has_started_or_ended.wait()
+        if self._serving.done():
+            self._serving.result()
+        port: int = listening.getsockname()[1]
+        return port
+
+    async def stop(self) -> None:
+        """Close the port and wait for the answers under way, two seconds at most."""
+        if self._serving is None:
+            return
+        self._server.should_exit = True
+        await self._serving
+        self._serving = None
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its hold on signals, which tells when it has started, or could not."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.has_started_or_ended = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.has_started_or_ended.set()
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().serve(sockets)
+        finally:
+            self.has_started_or_ended.set()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=CONNECTIONS_MAX)
+    except OSError as error:
+        raise CannotListen(
+            f"cannot listen on {host}:{port}: {error.strerror}; free the port or choose another (http.port)"
+        ) from None
+
+
+def _app(
+    is_alive: Callable[[], bool], readiness: Callable[[], Readiness], metrics: Callable[[], bytes]
+) -> Starlette:
+    async def healthz(request: Request) -> Response:
+        del request
+        alive = is_alive()
+        return JSONResponse({"alive": alive}, status_code=200 if alive else 503)
+
+    async def readyz(request: Request) -> Response:
+        del request
+        now = readiness()
+        return JSONResponse(
+            {"ready": now.is_ready, "reasons": list(now.reasons)}, status_code=200 if now.is_ready else 503
+        )
+
+    async def exposition(request: Request) -> Response:
+        del request
+        return Response(metrics(), headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    return Starlette(
+        routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposition)]
+    )

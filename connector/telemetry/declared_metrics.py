@@ -1,0 +1,112 @@
+"""Every metric once: name, kind, meaning, labels; and which of the books it is read from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from connector.core.accounts import LATENCY_BOUNDS_MS, Accounts, Histogram, InHand
+from connector.core.units import format_duration_ms
+from connector.telemetry.metrics import Buckets, Metric, Sample
+
+
+def _counter(name: str, help_: str, *labels: str) -> Metric:
+    return Metric(name=f"webhook_connector_{name}", kind="counter", help=help_, labels=labels)
+
+
+def _gauge(name: str, help_: str, *labels: str) -> Metric:
+    return Metric(name=f"webhook_connector_{name}", kind="gauge", help=help_, labels=labels)
+
+
+def _histogram(name: str, help_: str) -> Metric:
+    return Metric(name=f"webhook_connector_{name}", kind="histogram", help=help_)
+
+
+# Records read = settled + released + in hand.
+RECORDS_READ = _counter("records_read", "Source and tier records taken in hand.")
+RECORDS_SETTLED = _counter("records_settled", "Records with nothing left to do for them.")
+RECORDS_RELEASED = _counter("records_released", "Records given back unsettled with their partition.")
+RECORDS_IN_HAND = _gauge("records_in_hand", "Records read and not yet settled.")
+
+RECORDS_FILTERED = _counter("records_filtered", "Settled records that no subscription wanted.")
+RECORDS_SKIPPED = _counter("records_skipped", "Settled records that are no event by their topic's policy.")
+RECORDS_POISON = _counter("records_poison", "Records that can never become an event.")
+RECORDS_ALREADY_DONE = _counter("records_already_done", "Records the done-set kept from being sent again.")
+RECORDS_REGRESSED = _counter("records_regressed", "Records read again at or below the last one received.")
+TIER_RECORDS_READ = _counter("tier_records_read", "Records read from retry tiers.")
+TIER_RECORDS_HOPPED = _counter("tier_records_hopped", "Tier records written on to another tier, not yet due.")
+
+# Deliveries taken = accepted + to tiers + parked + dead + dropped copies + released + in hand.
+DELIVERIES_TAKEN = _counter("deliveries_taken", "Deliveries taken in hand, from sources and tiers.")
+DELIVERIES_ACCEPTED = _counter("deliveries_accepted", "Deliveries that their endpoint accepted.")
+DELIVERIES_TO_TIER = _counter("deliveries_to_tier", "Deliveries written to a retry tier.", "tier")
+DELIVERIES_PARKED = _counter("deliveries_parked", "Deliveries kept aside for a paused subscription.")
+DELIVERIES_DEAD = _counter("deliveries_dead", "Deliveries written to the dead letters.", "reason")
+DELIVERIES_DROPPED = _counter("deliveries_dropped_copies", "Tier copies dropped as equal to one seen before.")
+DELIVERIES_RELEASED = _counter("deliveries_released", "Deliveries given back with their partition.")
+DELIVERIES_IN_HAND = _gauge("deliveries_in_hand", "Deliveries taken and not yet settled.")
+
+DIVERTED = _counter("deliveries_diverted", "Deliveries sent to a tier without an attempt.", "why")
+ATTEMPTS = _counter("attempts", "Requests by how they ended: an HTTP status or a kind of failure.", "result")
+ATTEMPT_SECONDS = _histogram("attempt_seconds", "From the start of a request to its reply.")
+FRESHNESS_SECONDS = _histogram(
+    "freshness_seconds", "From the record's timestamp to the acceptance of a first attempt."
+)
+BODIES_CHANGED = _counter("bodies_changed", "Retries whose body differed from the one first sent.")
+LATE_ANSWERS = _counter("late_answers", "Replies that came after their delivery had been settled otherwise.")
+
+WRITES_FAILED = _counter("writes_failed", "Writes to own topics that were not acknowledged.", "fault")
+COMMITS = _counter("commits", "Partition offsets committed.")
+COMMITS_FAILED = _counter("commits_failed", "Commits the cluster refused; tried again while it is ours.")
+DONE_SETS_DROPPED = _counter("done_sets_dropped", "Commits without a done-set, which was too large.")
+OFFSETS_LOST = _counter("offsets_lost", "Offsets that retention took before they were read: events lost.")
+JUMPS = _counter("jumps", "Moves of a position that were not ours.", "reason")
+
+
+def account_samples(accounts: Accounts, in_hand: InHand) -> Iterator[Sample]:
+    """The books of one process as samples."""
+    yield Sample(RECORDS_READ, accounts.records_read)
+    yield Sample(RECORDS_SETTLED, accounts.records_settled)
+    yield Sample(RECORDS_RELEASED, accounts.records_released)
+    yield Sample(RECORDS_IN_HAND, in_hand.records)
+    yield Sample(RECORDS_FILTERED, accounts.records_filtered)
+    yield Sample(RECORDS_SKIPPED, accounts.records_skipped)
+    yield Sample(RECORDS_POISON, accounts.records_poison)
+    yield Sample(RECORDS_ALREADY_DONE, accounts.records_already_done)
+    yield Sample(RECORDS_REGRESSED, accounts.records_regressed)
+    yield Sample(TIER_RECORDS_READ, accounts.tier_records_read)
+    yield Sample(TIER_RECORDS_HOPPED, accounts.tier_records_hopped)
+    yield Sample(DELIVERIES_TAKEN, accounts.deliveries_taken)
+    yield Sample(DELIVERIES_ACCEPTED, accounts.accepted)
+    for tier_ms, count in accounts.to_tiers.items():
+        yield Sample(DELIVERIES_TO_TIER, count, (format_duration_ms(tier_ms),))
+    yield Sample(DELIVERIES_PARKED, accounts.parked)
+    yield from _by_label(DELIVERIES_DEAD, accounts.dead)
+    yield Sample(DELIVERIES_DROPPED, accounts.dropped_copies)
+    yield Sample(DELIVERIES_RELEASED, accounts.deliveries_released)
+    yield Sample(DELIVERIES_IN_HAND, in_hand.deliveries)
+    yield from _by_label(DIVERTED, accounts.diverted)
+    yield from _by_label(ATTEMPTS, accounts.attempts)
+    yield Sample(ATTEMPT_SECONDS, _in_seconds(accounts.attempt_ms))
+    yield Sample(FRESHNESS_SECONDS, _in_seconds(accounts.freshness_ms))
+    yield Sample(BODIES_CHANGED, accounts.bodies_changed)
+    yield Sample(LATE_ANSWERS, accounts.late_answers)
+    yield from _by_label(WRITES_FAILED, accounts.writes_failed)
+    yield Sample(COMMITS, accounts.commits)
+    yield Sample(COMMITS_FAILED, accounts.commits_failed)
+    yield Sample(DONE_SETS_DROPPED, accounts.done_sets_dropped)
+    yield Sample(OFFSETS_LOST, accounts.offsets_lost)
+    yield from _by_label(JUMPS, accounts.jumps)
+
+
+def _by_label(metric: Metric, counts: Mapping[str, int] | Counter[int | str]) -> Iterator[Sample]:
+    for label, count in counts.items():
+        yield Sample(metric, count, (f"http-{label}" if isinstance(label, int) else label,))
+
+
+def _in_seconds(histogram: Histogram) -> Buckets:
+    return Buckets(
+        bounds=[bound_ms / 1000 for bound_ms in LATENCY_BOUNDS_MS],
+        counts=histogram.counts,
+        sum=histogram.sum_ms / 1000,
+    )
