@@ -29,8 +29,8 @@ _FETCH_TIMEOUT_S = 900
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept: ``$WEBHOOK_CONNECTOR_CACHE``, else ``.cache/testbed`` in the checkout."""
-    chosen = os.environ.get("WEBHOOK_CONNECTOR_CACHE")
+    """Where fetched files are kept: ``$TESTBED_CACHE``, else ``.cache/testbed`` in the checkout."""
+    chosen = os.environ.get("TESTBED_CACHE")
     folder = Path(chosen) if chosen else _HERE.parent.parent / ".cache" / "testbed"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

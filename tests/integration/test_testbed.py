@@ -109,7 +109,7 @@ def test_without_maven_the_message_names_the_package(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "deploy.testbed", "fetch"],
         cwd=_ROOT, capture_output=True, text=True, timeout=60, check=False,
-        env={"PATH": str(tmp_path), "WEBHOOK_CONNECTOR_CACHE": str(tmp_path / "cache")},
+        env={"PATH": str(tmp_path), "TESTBED_CACHE": str(tmp_path / "cache")},
     )  # fmt: skip
 
     assert done.returncode == 1
