@@ -11,14 +11,12 @@ was written, and the value then tells its branch. The null branch is never wrapp
 
 from __future__ import annotations
 
-from typing import Any
-
-from connector.avro.nodes import Array, Enum, Fixed, Map, Node, Primitive, Record, Union, is_null
+from connector.avro.nodes import Array, Enum, Fixed, Json, Map, Node, Primitive, Record, Union, is_null
 
 WRAPPER_FIELD = "value"
 
 
-def binary_layout(root: Node) -> Any:
+def binary_layout(root: Node) -> Json:
     """The schema for ``fastavro.parse_schema``, in the form of parsed JSON.
 
     It is always a record, since fastavro would parse anything else anew for each value: a type that
@@ -37,7 +35,7 @@ class _Writer:
         self._names: dict[Node, str] = {}
         self._wrappers = 0
 
-    def write(self, node: Node) -> Any:
+    def write(self, node: Node) -> Json:
         if node in self._names:
             return self._names[node]
         match node:
@@ -60,7 +58,7 @@ class _Writer:
                     return [self.write(branch) for branch in branches]
                 return [self._wrapped(branch, tag) for tag, branch in enumerate(branches)]
 
-    def _wrapped(self, branch: Node, tag: int) -> Any:
+    def _wrapped(self, branch: Node, tag: int) -> Json:
         if is_null(branch):
             return "null"
         self._wrappers += 1

@@ -20,6 +20,10 @@ NESTING_MAX = 64
 DECIMAL_DIGITS_MAX = 4_300
 """Digits of a decimal; the precision of a sound schema is below 100."""
 
+Json = Any  # parsed JSON of unknown shape: it is what these modules find out
+
+Value = Any  # a decoded value: its type is what its schema says, which no type checker can know
+
 PrimitiveKind = Literal["null", "boolean", "int", "long", "float", "double", "bytes", "string"]
 
 
@@ -95,14 +99,14 @@ class Field:
     name: str
     type: Node
     has_default: bool
-    default: Any  # any JSON value
+    default: Json
     aliases: tuple[str, ...] = ()
 
 
 Node = Primitive | Fixed | Enum | Array | Map | Union | Record
 
 
-def read_schema(schema: Any) -> Node:  # Any: JSON of unknown shape
+def read_schema(schema: Json) -> Node:
     """The graph of a schema given as parsed JSON. Raises :class:`BadSchema`."""
     return _Reader().read(schema, "", 0)
 
@@ -155,7 +159,7 @@ _LOGICAL_TYPES: Mapping[str, frozenset[str]] = {
 _FIXED_SIZES = {"uuid": 16, "duration": 12}
 
 
-def _logical(schema: Mapping[str, Any], kind: str, size_bytes: int = 0) -> Logical | None:
+def _logical(schema: Mapping[str, Json], kind: str, size_bytes: int = 0) -> Logical | None:
     name = schema.get("logicalType")
     if not isinstance(name, str) or name not in _LOGICAL_TYPES.get(kind, ()):
         return None
@@ -177,7 +181,7 @@ class _Reader:
     def __init__(self) -> None:
         self._named: dict[str, Node] = {}
 
-    def read(self, schema: Any, namespace: str, depth: int) -> Node:
+    def read(self, schema: Json, namespace: str, depth: int) -> Node:
         if depth > NESTING_MAX:
             raise BadSchema(f"The schema nests deeper than {NESTING_MAX} types.")
         match schema:
@@ -211,7 +215,7 @@ class _Reader:
                 return self._named[full_name]
         raise BadSchema(f"The type {name!r} is not defined.")
 
-    def _union(self, branches: list[Any], namespace: str, depth: int) -> Union:
+    def _union(self, branches: list[Json], namespace: str, depth: int) -> Union:
         nodes = tuple(self.read(branch, namespace, depth + 1) for branch in branches)
         if not nodes or any(isinstance(node, Union) for node in nodes):
             raise BadSchema("A union is empty or stands directly in another.")
@@ -220,7 +224,7 @@ class _Reader:
             raise BadSchema("A union has two branches of one type.")
         return Union(nodes, is_tagged=len({python_type(node) for node in nodes}) != len(nodes))
 
-    def _record(self, schema: Mapping[str, Any], namespace: str, depth: int) -> Record:
+    def _record(self, schema: Mapping[str, Json], namespace: str, depth: int) -> Record:
         name, aliases = self._new_name(schema, namespace)
         record = Record(name, aliases=aliases)
         self._named[name] = record  # before its fields, which may refer to it
@@ -233,7 +237,7 @@ class _Reader:
             raise BadSchema(f"The record {name!r} has two fields of one name.")
         return record
 
-    def _field(self, schema: Any, namespace: str, depth: int) -> Field:
+    def _field(self, schema: Json, namespace: str, depth: int) -> Field:
         if not isinstance(schema, dict) or "type" not in schema:
             raise BadSchema("A field of a record has no type.")
         name = schema.get("name")
@@ -243,7 +247,7 @@ class _Reader:
         node = self.read(schema["type"], namespace, depth + 1)
         return Field(name, node, "default" in schema, schema.get("default"), aliases)
 
-    def _enum(self, schema: Mapping[str, Any], namespace: str) -> Enum:
+    def _enum(self, schema: Mapping[str, Json], namespace: str) -> Enum:
         name, aliases = self._new_name(schema, namespace)
         symbols = tuple(_list_of(schema, "symbols"))
         if not all(isinstance(symbol, str) and symbol.isidentifier() for symbol in symbols):
@@ -255,7 +259,7 @@ class _Reader:
         self._named[name] = enum
         return enum
 
-    def _fixed(self, schema: Mapping[str, Any], namespace: str) -> Fixed:
+    def _fixed(self, schema: Mapping[str, Json], namespace: str) -> Fixed:
         name, aliases = self._new_name(schema, namespace)
         size = schema.get("size")
         if type(size) is not int or size < 0:
@@ -264,7 +268,7 @@ class _Reader:
         self._named[name] = fixed
         return fixed
 
-    def _new_name(self, schema: Mapping[str, Any], namespace: str) -> tuple[str, tuple[str, ...]]:
+    def _new_name(self, schema: Mapping[str, Json], namespace: str) -> tuple[str, tuple[str, ...]]:
         name = schema.get("name")
         own_namespace = schema.get("namespace")
         if not isinstance(name, str):
@@ -287,7 +291,7 @@ def _unnamed(node: Node) -> str:
     return node.kind if isinstance(node, Primitive) else type(node).__name__
 
 
-def _list_of(schema: Mapping[str, Any], key: str) -> list[Any]:
+def _list_of(schema: Mapping[str, Json], key: str) -> list[Json]:
     entries = schema.get(key, [])
     if not isinstance(entries, list):
         raise BadSchema(f"{key!r} is not a list.")

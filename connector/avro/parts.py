@@ -7,11 +7,11 @@ goes through the fields of records, the names of maps, and the branches of union
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
-from connector.avro.nodes import Array, Enum, Fixed, Map, Node, Primitive, Record, Union
+from connector.avro.nodes import Array, Enum, Fixed, Map, Node, Primitive, Record, Union, Value
 from connector.avro.render import Toucher, by_branch
 from connector.avro.times import (
     Instant,
@@ -25,7 +25,7 @@ from connector.core.event import Poison
 
 Path = tuple[str, ...]
 
-_Getter = Callable[[Any], Any]
+_Getter = Callable[[Value], Value]
 
 
 class _Absent:
@@ -44,7 +44,7 @@ class AvroPart:
         self._touched = touched
         self._time = time
 
-    def render(self, value: Any) -> bytes | Poison:  # Any: as the schema says
+    def render(self, value: Value) -> bytes | Poison:
         """The part as JavaScript-stable JSON.
 
         Poison ``unmapped`` when a null or a missing name lies on the way, ``out-of-range`` when a
@@ -61,7 +61,7 @@ class AvroPart:
         except TypeError:  # an integer that JavaScript cannot hold: it becomes text on the careful way
             return jsonjs.render(touched)
 
-    def text(self, value: Any) -> str | None:  # Any: as the schema says
+    def text(self, value: Value) -> str | None:
         """The part as plain text: a text as it is, anything else simple as its JSON would show it.
 
         ``None`` when it is absent, null, a record, array or map, or out of range.
@@ -71,7 +71,7 @@ class AvroPart:
         except OutOfRange:
             return None
 
-    def time(self, value: Any) -> Instant | None:  # Any: as the schema says
+    def time(self, value: Value) -> Instant | None:
         """The part as Unix microseconds and the fractional digits given (0 to 6).
 
         From any timestamp (a local one is taken as UTC), a date (midnight, UTC), a text or a bare
@@ -94,7 +94,7 @@ def part(root: Node, path: Path, toucher: Toucher) -> AvroPart | None:
     return AvroPart(getter, reader)
 
 
-def plain_text(value: Any) -> str | None:
+def plain_text(value: Value) -> str | None:
     """A simple value as text; ``None`` for null and for what holds other values."""
     kind = type(value)
     if kind is str:
@@ -133,7 +133,7 @@ def _step(name: str, inner: _Getter, absent: object) -> _Getter:
     return lambda members: inner(members[name]) if name in members else absent
 
 
-def _as_it_is(value: Any) -> Any:
+def _as_it_is(value: Value) -> Value:
     return value
 
 
@@ -151,7 +151,7 @@ def _time_of(node: Node) -> _Getter:
             raise AssertionError("the way through a union ends in its branches")
 
 
-def _no_time(_value: Any) -> None:
+def _no_time(_value: Value) -> None:
     return None
 
 

@@ -18,7 +18,7 @@ import re
 import struct
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from connector.avro.nodes import (
     Array,
@@ -30,6 +30,7 @@ from connector.avro.nodes import (
     Primitive,
     Record,
     Union,
+    Value,
     is_null,
     python_type,
 )
@@ -38,7 +39,7 @@ from connector.core.jsonjs import has_index_name, in_member_order, writable
 
 LongAs = Literal["auto", "string"]
 
-Touch = Callable[[Any], Any]
+Touch = Callable[[Value], Value]
 """A decoded value → what orjson is given for it. Never changes its argument."""
 
 
@@ -85,20 +86,20 @@ class Toucher:
         if made:
             return made[0]
 
-        def touch_later(value: Any) -> Any:  # the record recurses: it is still being made
+        def touch_later(value: Value) -> Value:  # the record recurses: it is still being made
             touch = made[0]
             return touch(value) if touch else value
 
         return touch_later
 
 
-def by_branch(union: Union, of_branches: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+def by_branch(union: Union, of_branches: list[Callable[[Value], Value]]) -> Callable[[Value], Value]:
     """A function of a union's values that asks their branch's; for types see :class:`Union`."""
     pairs = list(zip(union.branches, of_branches, strict=True))
     if union.is_tagged:
         by_tag = {None if is_null(node) else str(tag): ask for tag, (node, ask) in enumerate(pairs)}
 
-        def ask_tagged(value: Any) -> Any:
+        def ask_tagged(value: Value) -> Value:
             tag, inner = (None, None) if value is None else next(iter(value.items()))
             return by_tag[tag](inner)
 
@@ -106,18 +107,18 @@ def by_branch(union: Union, of_branches: list[Callable[[Any], Any]]) -> Callable
 
     by_type = {python_type(node): ask for node, ask in pairs}
 
-    def ask_typed(value: Any) -> Any:
+    def ask_typed(value: Value) -> Value:
         return by_type[type(value)](value)
 
     return ask_typed
 
 
-def _as_it_is(value: Any) -> Any:
+def _as_it_is(value: Value) -> Value:
     return value
 
 
 def _touch_fields(touches: list[tuple[str, Touch]]) -> Touch:
-    def touch(record: dict[str, Any]) -> dict[str, Any]:
+    def touch(record: dict[str, Value]) -> dict[str, Value]:
         touched = record.copy()
         for name, touch_field in touches:
             touched[name] = touch_field(record[name])
@@ -133,7 +134,7 @@ def _touch_items(touch_item: Touch | None) -> Touch | None:
 
 
 def _touch_members(touch_value: Touch | None) -> Touch:
-    def touch(members: dict[str, Any]) -> dict[str, Any]:
+    def touch(members: dict[str, Value]) -> dict[str, Value]:
         if has_index_name(members):
             members = in_member_order(members)
         if touch_value is None:
@@ -154,7 +155,7 @@ _FLOAT = struct.Struct("<f")
 _SMALLEST_NORMAL_FLOAT = 2.0**-126
 
 
-def _writable_float(x: float) -> Any:
+def _writable_float(x: float) -> Value:
     """A 32-bit float by the fewest digits that read back as the same 32-bit float.
 
     Six digits always survive, nine always suffice; subnormal floats may need fewer than six. (Three

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any
 
 from connector.avro.nodes import (
     Array,
@@ -18,11 +17,13 @@ from connector.avro.nodes import (
     Enum,
     Field,
     Fixed,
+    Json,
     Map,
     Node,
     Primitive,
     Record,
     Union,
+    Value,
     is_null,
 )
 from connector.avro.render import by_branch
@@ -30,7 +31,7 @@ from connector.avro.render import by_branch
 NESTING_MAX = 200
 """Pairs of types inside one another. Deeper than a schema's text, whose parts may refer to one another."""
 
-Convert = Callable[[Any], Any]
+Convert = Callable[[Value], Value]
 """A value as its writer's schema decodes it → as the reader's would have."""
 
 
@@ -62,7 +63,7 @@ def _to_text(raw: bytes) -> str:
         raise Unresolvable("Bytes that the reader's schema takes for text are not UTF-8.") from None
 
 
-def _as_it_is(value: Any) -> Any:
+def _as_it_is(value: Value) -> Value:
     return value
 
 
@@ -83,6 +84,7 @@ class _Resolver:
 
     def __init__(self) -> None:
         self._records: dict[tuple[Record, Record], list[Convert]] = {}
+        self._refused: dict[tuple[Record, Record], str] = {}
 
     def resolve(self, writer: Node, reader: Node, depth: int) -> Convert:
         if depth > NESTING_MAX:
@@ -137,6 +139,8 @@ class _Resolver:
 
     def _record(self, writer: Record, reader: Record, depth: int) -> Convert:
         pair = writer, reader
+        if pair in self._refused:  # not worked out again, however many unions lead here
+            raise BadSchema(self._refused[pair])
         if pair in self._records:
             made = self._records[pair]
             return lambda value: made[0](value)
@@ -145,7 +149,7 @@ class _Resolver:
             convert = _record(self._fields(writer, reader, depth))
         except BadSchema as error:
             made.append(_refuse(str(error)))  # for what refers to it already
-            del self._records[pair]
+            self._refused[pair] = str(error)
             raise
         made.append(convert)
         return convert
@@ -166,7 +170,7 @@ class _Resolver:
 
 
 def _record(fields: list[tuple[str, str | None, Convert]]) -> Convert:
-    def convert(record: dict[str, Any]) -> dict[str, Any]:
+    def convert(record: dict[str, Value]) -> dict[str, Value]:
         return {
             name: of_field(None if source is None else record[source]) for name, source, of_field in fields
         }
@@ -191,12 +195,12 @@ def _tagged(convert: Convert, tag: str) -> Convert:
     return lambda value: {tag: convert(value)}
 
 
-def _constant(value: Any) -> Convert:
+def _constant(value: Value) -> Convert:
     return lambda _: value
 
 
 def _refuse(message: str) -> Convert:
-    def convert(_value: Any) -> Any:
+    def convert(_value: Value) -> Value:
         raise Unresolvable(message)
 
     return convert
@@ -228,7 +232,7 @@ def _title(node: Node) -> str:
 # ── defaults ────────────────────────────────────────────────────────────────────────────────────
 
 
-def default_value(node: Node, default: Any, depth: int) -> Any:
+def default_value(node: Node, default: Json, depth: int) -> Value:
     """The JSON default of a schema as a decoded value. Raises BadSchema when it does not fit."""
     if depth > NESTING_MAX:
         raise BadSchema(f"A default nests deeper than {NESTING_MAX} levels.")
@@ -240,10 +244,10 @@ def default_value(node: Node, default: Any, depth: int) -> Any:
         case Primitive("int" | "long"), int() if type(default) is int:
             return default
         case Primitive("float" | "double"), int() | float() if type(default) is not bool:
-            return float(default) if node.kind == "double" else _to_float(default)
+            return _default_number(node.kind, default)
         case Primitive("string"), str():
             return default
-        case (Primitive("bytes") | Fixed()), str():
+        case ((Primitive("bytes") | Fixed()), str()):
             return _default_bytes(node, default)
         case Enum(_, symbols), str() if default in symbols:
             return default
@@ -258,6 +262,13 @@ def default_value(node: Node, default: Any, depth: int) -> Any:
     raise BadSchema(f"A default does not fit its type, {_title(node)}.")
 
 
+def _default_number(kind: str, default: float) -> float:
+    try:
+        return float(default) if kind == "double" else _to_float(default)
+    except OverflowError:
+        raise BadSchema(f"A default of {kind} lies outside its range.") from None
+
+
 def _default_bytes(node: Node, default: str) -> bytes:
     """The specification spells bytes as text, one character for each."""
     try:
@@ -269,7 +280,7 @@ def _default_bytes(node: Node, default: str) -> bytes:
     return raw
 
 
-def _default_field(field: Field, default: dict[str, Any], depth: int) -> Any:
+def _default_field(field: Field, default: dict[str, Json], depth: int) -> Value:
     if field.name in default:
         return default_value(field.type, default[field.name], depth)
     if not field.has_default:
@@ -277,7 +288,7 @@ def _default_field(field: Field, default: dict[str, Any], depth: int) -> Any:
     return default_value(field.type, field.default, depth)
 
 
-def _default_of_union(node: Union, default: Any, depth: int) -> Any:
+def _default_of_union(node: Union, default: Json, depth: int) -> Value:
     for tag, branch in enumerate(node.branches):
         try:
             value = default_value(branch, default, depth)

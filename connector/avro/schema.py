@@ -16,20 +16,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from io import BytesIO
-from typing import Any
 
 import fastavro
 import orjson
 
 from connector.avro.binary_layout import WRAPPER_FIELD, binary_layout
-from connector.avro.nodes import PRIMITIVE_KINDS, BadSchema, Enum, Fixed, Node, Record, read_schema
+from connector.avro.nodes import (
+    PRIMITIVE_KINDS,
+    BadSchema,
+    Enum,
+    Fixed,
+    Json,
+    Node,
+    Record,
+    Value,
+    read_schema,
+)
 from connector.avro.parts import AvroPart, Path, part
 from connector.avro.render import LongAs, Toucher
 from connector.avro.resolve import Convert, Unresolvable, resolution
 from connector.avro.skipper import skipper
 from connector.core.event import Poison
 
-Schema = str | bytes | Mapping[str, Any] | list[Any]
+Schema = str | bytes | Mapping[str, Json] | list[Json]
 """A schema's text, or its parsed JSON."""
 
 
@@ -52,7 +61,7 @@ def compile_schema(
         return Poison("bad-schema", str(error))
 
 
-def _parsed(schema: Schema) -> Any:  # JSON of unknown shape
+def _parsed(schema: Schema) -> Json:
     if not isinstance(schema, str | bytes):
         return schema
     if schema in PRIMITIVE_KINDS:
@@ -79,7 +88,7 @@ class CompiledSchema:
         self._toucher = Toucher(long)
         self._whole = self.at(())
 
-    def decode(self, payload: bytes | memoryview) -> Any:
+    def decode(self, payload: bytes | memoryview) -> Value | Poison:
         """The value that ``payload`` is, wholly, or :class:`~connector.core.event.Poison`.
 
         ``corrupt``: not of this schema, or bytes left over; ``too-deep`` and ``too-many-items``:
@@ -91,7 +100,7 @@ class CompiledSchema:
                 return poison
         source = BytesIO(payload)
         try:
-            value: Any = fastavro.schemaless_reader(source, self._layout, None)
+            value: Value = fastavro.schemaless_reader(source, self._layout, None)
             if self._is_wrapped:
                 value = value[WRAPPER_FIELD]
         except Exception as error:  # corrupt bytes surface as a dozen kinds of error, none of them documented
@@ -106,7 +115,7 @@ class CompiledSchema:
         except Unresolvable as error:
             return Poison("corrupt", str(error))
 
-    def render(self, value: Any) -> bytes | Poison:  # Any: as the schema says
+    def render(self, value: Value) -> bytes | Poison:
         """The whole value as JSON: the part at the empty path."""
         assert self._whole is not None  # every value has itself
         return self._whole.render(value)

@@ -31,8 +31,10 @@ INTEGER_MAX = 2**53 - 1
 INDEX_MAX = 2**32 - 2
 """The largest member name that JavaScript sorts as an array index."""
 
+Tree = Any  # dict, list, str, int, float, bool, None: recursive types cost more here than they tell
 
-def render(value: Any) -> bytes | Poison:
+
+def render(value: Tree) -> bytes | Poison:
     """The JSON text of a tree of dict, list, str, int, float, bool and None.
 
     A tree may also hold :class:`orjson.Fragment`, taken as it is. Poison ``too-deep`` beyond
@@ -84,7 +86,7 @@ def _laid_out(digits: str, point: int) -> str:
     return digits + exponent if len(digits) == 1 else digits[0] + "." + digits[1:] + exponent
 
 
-def writable(x: float) -> Any:
+def writable(x: float) -> Tree:
     """What orjson must be given so that it writes ``x`` as JavaScript does."""
     if x.is_integer():
         return int(x) if -INTEGER_MAX <= x <= INTEGER_MAX else orjson.Fragment(number(x))
@@ -93,7 +95,7 @@ def writable(x: float) -> Any:
     return orjson.Fragment(number(x))
 
 
-def has_index_name(members: dict[str, Any]) -> bool:
+def has_index_name(members: dict[str, Tree]) -> bool:
     """Whether a member name may be an array index (it begins with a digit): a cheap first look."""
     for name in members:  # noqa: SIM110 - a generator costs four times the loop
         if "0" <= name < ":":  # ":" comes right after "9"
@@ -101,7 +103,7 @@ def has_index_name(members: dict[str, Any]) -> bool:
     return False
 
 
-def in_member_order(members: dict[str, Any]) -> dict[str, Any]:
+def in_member_order(members: dict[str, Tree]) -> dict[str, Tree]:
     """The members in the order in which JavaScript lists them."""
     indices = sorted((name for name in members if _is_index(name)), key=int)
     return {name: members[name] for name in indices} | members
@@ -127,9 +129,9 @@ class Survey(NamedTuple):
     has_vast_double: bool
 
 
-def survey(value: Any) -> Survey:
+def survey(value: Tree) -> Survey:
     """Look over a tree, level by level, so that no depth can hurt."""
-    containers: list[Any] = [[value]]
+    containers: list[Tree] = [[value]]
     levels = 0
     is_plain = True
     has_vast_double = False
@@ -161,7 +163,7 @@ class _LoneSurrogate(Exception):
     """A text that cannot be encoded."""
 
 
-def _stable(value: Any) -> Any:
+def _stable(value: Tree) -> Tree:
     """A copy of the tree that orjson writes as JavaScript does. Recursion ends at LEVELS_MAX."""
     kind = type(value)
     if kind is str:

@@ -74,9 +74,11 @@ def test_64_levels_are_read_and_65_are_not() -> None:
 
 
 def test_a_schema_that_nests_types_deep_without_recursing_has_the_same_bound() -> None:
-    chain: list[Any] = [{"type": "record", "name": "r0", "fields": [{"name": "v", "type": "int"}]}]
-    for i in range(1, 5_000):
-        chain.append({"type": "record", "name": f"r{i}", "fields": [{"name": "v", "type": f"r{i - 1}"}]})
+    types = ["int", *(f"r{i}" for i in range(4_999))]
+    chain = [
+        {"type": "record", "name": f"r{i}", "fields": [{"name": "v", "type": inner}]}
+        for i, inner in enumerate(types)
+    ]
 
     assert not isinstance(compiled(chain).decode(integer(63) + integer(1)), Poison)
     assert code(chain, integer(64) + integer(1)) == "too-deep"

@@ -171,8 +171,8 @@ def test_a_value_that_is_no_record_has_parts_too() -> None:
 
 def test_json_has_the_same_surface() -> None:
     value = json_source.parse(
-        b'{"id": "p1", "n": 18446744073709551616, "x": 1.0, "t": true, "none": null, "author": {"10": 1, "9": [1.0]},'
-        b' "at": "2025-06-23T14:40:00.123Z", "seconds": 1750689600}'
+        b'{"id": "p1", "n": 18446744073709551616, "x": 1.0, "t": true, "none": null,'
+        b' "author": {"10": 1, "9": [1.0]}, "at": "2025-06-23T14:40:00.123Z", "seconds": 1750689600}'
     )
 
     assert json_source.at(("author",)).render(value) == b'{"9":[1],"10":1}'

@@ -115,6 +115,9 @@ def test_a_field_not_written_takes_its_default(schema: Any, default: Any, text: 
         (record(), record(field("f", "int"))),
         (record(), record(field("f", "int", default="x"))),
         (record(), record(field("f", "bytes", default="\u0100"))),
+        (record(), record(field("f", "float", default=1e300))),
+        (record(), record(field("f", "double", default=10**400))),
+        (record(), record(field("f", "r", default={}), name="r")),
         (record(), record(field("f", {"type": "fixed", "name": "f", "size": 2}, default="x"))),
         (record(), record(field("f", ["null", "int"], default="x"))),
         (record(), record(field("f", record(field("x", "int"), name="i"), default={}))),
@@ -175,3 +178,17 @@ def test_parts_follow_the_reader() -> None:
 
     assert made.at(("a",)) is None
     assert part.text(made.decode(integer(1))) == "none"
+
+
+def test_unions_that_lead_to_the_same_refusal_many_times_are_worked_out_once() -> None:
+    def chain(leaf: str) -> list[Any]:
+        types: list[Any] = [record(field("v", leaf), name="r0")]
+        for level in range(1, 30):
+            below = ["null", f"r{level - 1}"]
+            types.append(record(field("a", below), field("b", below), name=f"r{level}"))
+        return types
+
+    made = compile_schema([*chain("string"), "int"], reader=[*chain("boolean"), "long"])
+
+    assert isinstance(made, CompiledSchema)
+    assert made.render(made.decode(integer(30) + integer(7))) == b"7"
