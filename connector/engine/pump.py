@@ -170,8 +170,8 @@ class Pump:
         self._wakes_at_ms = 0
         self._settled_at_commit = 0
         self._hurry_at_ms = 1 << 62
-        self.faults: dict[str, str] = {}
-        """What the client last complained about, by kind, for the operator."""
+        self.held = ""
+        """Why nothing is admitted, while nothing is."""
         self.has_joined = False
         settlement.wake(self._turn_soon)
         self._settlement = settlement
@@ -195,6 +195,15 @@ class Pump:
     def hurry(self) -> None:
         """End every drain under way now: what is in flight is sent again by the next owner."""
         self._hurry_at_ms = 0
+
+    def hold(self, why: str) -> None:
+        """Admit nothing until :meth:`release`: what decides who gets an event is in doubt."""
+        self.held = why
+
+    def release(self) -> None:
+        if self.held:
+            self.held = ""
+            self._turn_soon()
 
     # ── what is in hand ─────────────────────────────────────────────────────────────────────────
 
@@ -288,12 +297,12 @@ class Pump:
         if self._is_stopping:
             return
         budget = RECORDS_PER_TURN
-        is_full = False
+        is_full = bool(self.held)
         for flow in self._with_carry():
             if budget == 0 or is_full:
                 break
             budget, is_full = self._advance(flow, budget)
-        if is_full:
+        if is_full and not self.held:
             self._settlement.is_awaited = True
         elif budget == 0:
             self._turn_soon()

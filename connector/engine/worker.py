@@ -145,6 +145,14 @@ class Worker:
             pump.start()
         self._tasks.spawn(self._sweep(), "sweep")
 
+    def hold(self, why: str) -> None:
+        """Read no new events: who should get them is in doubt. Retries and what is in hand go on."""
+        self.pumps[0].hold(why)
+
+    def release(self) -> None:
+        """Read on."""
+        self.pumps[0].release()
+
     async def stop(self) -> None:
         """Stop reading, drain within the stop budget, commit, leave the groups, close. Never raises
         for a broker that is away: what could not be committed is read again."""

@@ -1,0 +1,150 @@
+"""From settings to adapters: each function builds one, and says which settings it needs."""
+
+from __future__ import annotations
+
+from connector.avro.decoder import TopicDecoders
+from connector.avro.registry import SchemaRegistry
+from connector.avro.registry_http import RegistrySettings
+from connector.core.composer import Composer, compile_composer
+from connector.core.subscription import Subscription
+from connector.engine.dispatcher import DispatchLimits
+from connector.engine.ports import Capabilities
+from connector.engine.pump import FlowLimits
+from connector.engine.worker import WorkerLimits
+from connector.kafka.access import Access
+from connector.kafka.member import MemberSettings
+from connector.kafka.peek import PeekSource
+from connector.kafka.source import KafkaSource
+from connector.kafka.writer import WriterSettings
+from connector.settings import Settings
+from connector.settings.kafka import KafkaSettings
+from connector.subscriptions.build import Defaults
+from connector.webhook.ed25519 import sign
+from connector.webhook.sender import WebhookSender
+
+SETTLED_PER_COMMIT = 5_000
+"""Commit before the interval is over once so many records are settled: bounds what a crash repeats."""
+POISON_RUN_MAX = 1_000
+TIER_BATCH_RECORDS_MAX = 200
+TIER_QUEUED_BYTES_MAX = 2 << 20
+"""Tiers are fetched in small bites: most of what lies there is not due yet."""
+WRITE_HEADROOM_BYTES = 128 << 10
+"""What headers may add to the largest record our own topics take before the client refuses it."""
+
+
+def retry_group(group: str) -> str:
+    """The group that reads the tiers, so that retries never starve fresh events nor the other way round."""
+    return f"{group}.retry"
+
+
+def access_of(kafka: KafkaSettings) -> Access:
+    """Raises :class:`~connector.kafka.access.BadProperty`."""
+    assert kafka.bootstrap_servers is not None, "commands that need a cluster ask for it first"
+    properties = {name: value.get_secret_value() for name, value in kafka.properties.items()}
+    return Access(bootstrap_servers=kafka.bootstrap_servers, properties=properties)
+
+
+def registry_of(settings: Settings) -> SchemaRegistry | None:
+    registry = settings.registry
+    if registry is None:
+        return None
+    return SchemaRegistry(
+        RegistrySettings(
+            urls=registry.urls,
+            username=registry.username,
+            password=registry.password.get_secret_value(),
+            bearer_token=registry.bearer_token.get_secret_value(),
+            ca_file=str(registry.ca_file or ""),
+            client_certificate_file=str(registry.client_certificate_file or ""),
+            client_key_file=str(registry.client_key_file or ""),
+            timeout_ms=registry.timeout_ms,
+        )
+    )
+
+
+def decoder_of(settings: Settings, registry: SchemaRegistry | None) -> TopicDecoders:
+    """Raises :class:`~connector.avro.topic_format.BadTopicFormat`."""
+    return TopicDecoders(settings.topic_formats(), source_name=settings.source_name, registry=registry)
+
+
+def sender_of(settings: Settings) -> WebhookSender:
+    return WebhookSender(
+        allow_http=settings.guard.allow_http,
+        allow_networks=[str(network) for network in settings.guard.allow_networks],
+    )
+
+
+def composer_of(subscription: Subscription) -> Composer:
+    return compile_composer(subscription.dialect, subscription.secrets, sign_ed25519=sign)
+
+
+def source_of(settings: Settings, capabilities: Capabilities) -> KafkaSource:
+    return KafkaSource(
+        MemberSettings(
+            group=settings.group,
+            groups=(retry_group(settings.group),),
+            start=settings.start,
+            protocol=settings.group_protocol,
+            revoke_budget_ms=settings.delivery.revoke_drain_ms,
+        ),
+        access=access_of(settings.kafka),
+        own_access=access_of(settings.own_cluster),
+        prefix=settings.prefix,
+        capabilities=capabilities,
+    )
+
+
+def tier_source_of(settings: Settings, capabilities: Capabilities) -> KafkaSource:
+    return KafkaSource(
+        MemberSettings(
+            group=retry_group(settings.group),
+            groups=(settings.group,),
+            start="earliest",
+            protocol=settings.group_protocol,
+            batch_records_max=TIER_BATCH_RECORDS_MAX,
+            queued_bytes_max=TIER_QUEUED_BYTES_MAX,
+            revoke_budget_ms=settings.delivery.revoke_drain_ms,
+        ),
+        access=access_of(settings.own_cluster),
+        prefix=settings.prefix,
+        capabilities=capabilities,
+    )
+
+
+def peek_source_of(settings: Settings, capabilities: Capabilities) -> PeekSource:
+    return PeekSource(access_of(settings.kafka), start=settings.start or "latest", capabilities=capabilities)
+
+
+def writer_settings_of(settings: Settings) -> WriterSettings:
+    return WriterSettings(message_bytes_max=settings.own_topics.max_message_bytes + WRITE_HEADROOM_BYTES)
+
+
+def limits_of(settings: Settings) -> WorkerLimits:
+    delivery = settings.delivery
+    flow = FlowLimits(
+        window_records_max=delivery.window_records_max, window_bytes_max=delivery.window_bytes_max
+    )
+    return WorkerLimits(
+        flow=flow,
+        tier_flow=flow,
+        dispatch=DispatchLimits(
+            in_flight_max=delivery.in_flight_max,
+            in_hand_max=delivery.in_hand_max,
+            wait_max_ms=5_000,
+        ),
+        commit_interval_ms=settings.commit_interval_ms,
+        settled_per_commit=SETTLED_PER_COMMIT,
+        poison_run_max=POISON_RUN_MAX,
+        stop_budget_ms=delivery.stop_drain_ms,
+    )
+
+
+def defaults_of(settings: Settings) -> Defaults:
+    delivery = settings.delivery
+    return Defaults(
+        in_flight_max=delivery.lane.in_flight_max,
+        queue_max=delivery.lane.queue_max,
+        body_bytes_max=delivery.body_bytes_max,
+        max_age_extra_ms=delivery.max_age_extra_ms,
+        dialect=settings.all_dialects[delivery.dialect],
+    )

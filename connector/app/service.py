@@ -1,0 +1,274 @@
+"""The service: one worker process from its settings to its end.
+
+It starts in this order, and each step that fails says what to mend: the subscriptions are read and
+checked; the connector's own topics are created or checked; then, with a complete view, the groups are
+joined. While a cluster cannot be reached it waits, alive and not ready, rather than crash in a loop.
+Afterwards it follows what changes: topics that appear, and the subscriptions file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from connector.app.adapters import (
+    access_of,
+    composer_of,
+    decoder_of,
+    defaults_of,
+    limits_of,
+    registry_of,
+    sender_of,
+    source_of,
+    tier_source_of,
+    writer_settings_of,
+)
+from connector.app.own_topics import OwnTopics
+from connector.app.refusal import Refusal
+from connector.core.subscription import Subscription
+from connector.core.topic_names import matched
+from connector.core.view import Diff
+from connector.declared.problem import Mistakes, Problem
+from connector.engine.clock import SystemClock
+from connector.engine.ports import Capabilities, ForbiddenTarget, Log
+from connector.engine.worker import Worker
+from connector.kafka.cluster import APACHE_KAFKA
+from connector.kafka.errors import KafkaTrouble
+from connector.kafka.topics import Topics
+from connector.kafka.writer import KafkaWriter
+from connector.settings import Settings
+from connector.subscriptions.build import Rules
+from connector.subscriptions.watch import SubscriptionsWatch
+
+T = TypeVar("T")
+
+FOLLOW_MS = 10_000
+"""How often topics are matched anew: a topic that appears is read within this time."""
+WAIT_MS = 2_000
+"""How long to wait before an unreachable cluster is tried again at the start."""
+
+
+class Service:
+    """One worker process. Implements :class:`~connector.subscriptions.watch.Watching`.
+
+    ``capabilities`` are those of the clusters; ``worker`` is there once :meth:`start` has returned.
+    """
+
+    def __init__(self, settings: Settings, *, log: Log, capabilities: Capabilities = APACHE_KAFKA) -> None:
+        self._settings = settings
+        self._log = log
+        self._capabilities = capabilities
+        self._source_topics = settings.source_topics()
+        self._topics = Topics(access_of(settings.kafka), capabilities)
+        self._own_topics = OwnTopics(settings, Topics(access_of(settings.own_cluster), capabilities))
+        self._sender = sender_of(settings)
+        self._registry = registry_of(settings)
+        self._decoder = decoder_of(settings, self._registry)
+        self._watch = SubscriptionsWatch(
+            settings.subscriptions_file,
+            Rules(
+                defaults=defaults_of(settings),
+                url_fault=self._url_fault,
+                dialects=settings.all_dialects,
+            ),
+            self,
+            may_shrink=settings.allow_shrink,
+        )
+        self._subscriptions: tuple[Subscription, ...] = ()
+        self._wanted: tuple[Subscription, ...] = ()
+        self._is_asked = asyncio.Event()
+        self._read: list[str] = []
+        self._fatal: asyncio.Future[str]
+        self._followers: list[asyncio.Task[None]] = []
+        self.worker: Worker | None = None
+        self.starting = "reading the subscriptions"
+        """What the start waits for; empty once it is over."""
+        self._file_doubt = ""
+        self._topic_doubt = ""
+
+    @property
+    def doubt(self) -> str:
+        """Why the subscriptions in force may not be the right ones; reading holds while it is set."""
+        return "\n".join(filter(None, (self._file_doubt, self._topic_doubt)))
+
+    # ── life ────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self) -> None:
+        """Read, check, join and work. Raises :class:`Refusal` when something must be mended first."""
+        self._fatal = asyncio.get_running_loop().create_future()
+        try:
+            loaded = await self._watch.start()
+        except Mistakes as mistakes:
+            raise Refusal(str(mistakes)) from None
+        self._warn(loaded.warnings)
+        self._subscriptions = self._wanted = loaded.subscriptions
+        tiers = await self._when_reachable(self._prepare_topics)
+        self._read = await self._when_reachable(self._match)
+        source = source_of(self._settings, self._capabilities)
+        tier_source = tier_source_of(self._settings, self._capabilities)
+        self._source, self._tier_source = source, tier_source
+        self.worker = Worker(
+            prefix=self._settings.prefix,
+            source=source,
+            tier_source=tier_source,
+            writer=KafkaWriter(
+                access_of(self._settings.own_cluster),
+                writer_settings_of(self._settings),
+                faulted=lambda what: self._log.warning("Kafka fault", client="writer", why=what),
+            ),
+            sender=self._sender,
+            decoder=self._decoder,
+            compile_composer=composer_of,
+            limits=limits_of(self._settings),
+            clock=SystemClock(),
+            log=self._log,
+            on_fatal=self._fail,
+        )
+        self.worker.view(self._subscriptions, list(tiers))
+        self.worker.start()
+        source.subscribe(self._read)
+        tier_source.subscribe(list(tiers.values()))
+        loop = asyncio.get_running_loop()
+        self._followers = [loop.create_task(self._watch.run()), loop.create_task(self._follow())]
+        for task in self._followers:
+            task.add_done_callback(self._follower_ended)
+        self.starting = ""
+        self._log.info(
+            "started", subscriptions=len(self._subscriptions), topics=self._read, tiers=list(tiers)
+        )
+
+    async def failed(self) -> str:
+        """Wait until the worker cannot go on; returns why."""
+        return await asyncio.shield(self._fatal)
+
+    async def stop(self) -> None:
+        """Drain, commit, leave, close."""
+        for task in self._followers:
+            task.cancel()
+        await asyncio.gather(*self._followers, return_exceptions=True)
+        if self.worker is not None:
+            await self.worker.stop()
+        else:
+            await self._sender.close()
+        if self._registry is not None:
+            await self._registry.close()
+
+    def hurry(self) -> None:
+        """End the drain now."""
+        if self.worker is not None:
+            self.worker.hurry()
+
+    def reload(self) -> None:
+        """Read the subscriptions file at once (SIGHUP)."""
+        self._watch.reload()
+
+    def unready(self) -> list[str]:
+        """Why this process is not ready; empty when it is."""
+        if self.starting or self.worker is None:
+            return [f"starting: {self.starting}"]
+        return self.worker.unready()
+
+    # ── the subscriptions file ──────────────────────────────────────────────────────────────────
+
+    def viewed(
+        self, subscriptions: tuple[Subscription, ...], diff: Diff, warnings: Sequence[Problem]
+    ) -> None:
+        self._warn(warnings)
+        self._log.info("subscriptions read", changes=str(diff), subscriptions=len(subscriptions))
+        self._wanted = subscriptions
+        self._file_doubt = ""
+        self._is_asked.set()
+
+    def doubted(self, why: str) -> None:
+        self._file_doubt = why
+        self._hold(
+            f"{why}\nThe subscriptions read before stay in force, and reading holds, until it is mended."
+        )
+
+    def _hold(self, why: str) -> None:
+        self._log.error("subscriptions in doubt: reading holds", why=why)
+        if self.worker is not None:
+            self.worker.hold(why)
+
+    def _url_fault(self, url: str) -> str:
+        try:
+            self._sender.endpoint(url, headers=(), content_type="application/json")
+        except ForbiddenTarget as fault:
+            return str(fault)
+        return ""
+
+    def _warn(self, warnings: Sequence[Problem]) -> None:
+        for warning in warnings:
+            self._log.warning("subscriptions file", why=str(warning))
+
+    # ── following ───────────────────────────────────────────────────────────────────────────────
+
+    async def _follow(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_asked.wait(), FOLLOW_MS / 1_000)
+            self._is_asked.clear()
+            try:
+                await self._follow_once()
+            except KafkaTrouble as trouble:
+                self._log.warning("the cluster's topics cannot be looked at", why=trouble.what)
+
+    async def _follow_once(self) -> None:
+        worker = self.worker
+        assert worker is not None
+        wanted = self._wanted
+        is_news = wanted != self._subscriptions
+        if is_news and (problems := await self._own_topics.ensure(wanted)):
+            # A tier that a new subscription needs is there before that subscription is.
+            self._topic_doubt = "\n".join(map(str, problems))
+            self._hold(self._topic_doubt)
+            return
+        tiers = await self._own_topics.tiers()
+        read = await self._match()
+        if wanted is not self._wanted:
+            return  # read again meanwhile: the next turn sees it whole
+        if is_news:
+            worker.view(wanted, list(tiers))
+            self._subscriptions = wanted
+        worker.outbox.tiers = tuple(tiers)
+        self._tier_source.subscribe(list(tiers.values()))
+        if read != self._read:
+            self._log.info("topics read", topics=read)
+            self._read = read
+            self._source.subscribe(read)
+        self._topic_doubt = ""
+        if not self.doubt:
+            worker.release()
+
+    async def _match(self) -> list[str]:
+        return matched(self._source_topics, await self._topics.names())
+
+    async def _prepare_topics(self) -> dict[int, str]:
+        problems = await self._own_topics.ensure(self._subscriptions)
+        if problems:
+            raise Refusal("\n".join(map(str, problems)))
+        return await self._own_topics.tiers()
+
+    async def _when_reachable(self, ask: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await ask()
+            except KafkaTrouble as trouble:
+                if trouble.is_fatal:
+                    raise Refusal(trouble.what) from None
+                self.starting = f"waiting for Kafka: {trouble.what}"
+                self._log.warning("Kafka cannot be reached; trying again", why=trouble.what)
+                await asyncio.sleep(WAIT_MS / 1_000)
+
+    # ── the end ─────────────────────────────────────────────────────────────────────────────────
+
+    def _fail(self, why: str) -> None:
+        if not self._fatal.done():
+            self._fatal.set_result(why)
+
+    def _follower_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("a task failed", why=repr(error), exc_info=error)
+            self._fail(repr(error))
