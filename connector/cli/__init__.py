@@ -1,0 +1,1 @@
+"""The command ``webhook-connector``: one module in :mod:`connector.cli.commands` per command."""
