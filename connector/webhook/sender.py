@@ -168,18 +168,21 @@ class WebhookSender:
     def closed(self, connection: Connection, exchange: Exchange | None, reply: Reply | None) -> None:
         """See :class:`~connector.webhook.connection.ConnectionOwner`."""
         self._pool.remove(connection)
-        if exchange is not None:
+        if exchange is not None and reply is None:
             exchange.connection = None
-            if reply is not None:
-                self._settle(exchange)
-                exchange.done(exchange.context, reply)
-            elif connection.has_reply_begun:
-                self._fail(exchange, Failure("reset", "the connection closed before the reply was whole"))
-            elif connection.is_fresh:
-                self._fail(exchange, Failure("reset", "the connection closed without a reply"))
-            else:
-                self._open_or_wait(exchange)
+            self._broken(connection, exchange)
         self._serve_waiting(connection.origin)
+        if exchange is not None and reply is not None:
+            self._settle(exchange)
+            exchange.done(exchange.context, reply)
+
+    def _broken(self, connection: Connection, exchange: Exchange) -> None:
+        if connection.has_reply_begun:
+            self._fail(exchange, Failure("reset", "the connection closed before the reply was whole"))
+        elif connection.is_fresh:
+            self._fail(exchange, Failure("reset", "the connection closed without a reply"))
+        else:
+            self._open_or_wait(exchange)
 
     # Opening and waiting.
 

@@ -288,6 +288,8 @@ class SenderContract:
 
         async with receiving(Peer.closed) as receiver:
             outcome = await post(sender, f"https://127.0.0.1:{receiver.port}/", timeout_ms=200)
+            # The socket is freed as well: the receiver sees it close.
+            await asyncio.wait_for(asyncio.gather(*receiver.handlers), 5)
 
         assert kind(outcome) == "timeout"
 

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import resource
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -226,6 +227,22 @@ async def test_the_next_address_of_a_name_is_tried_when_one_refuses(make_sender:
     sender = make_sender(lookup=lookup)
     async with receiving(always(ok())) as receiver:  # listens on 127.0.0.1 alone
         outcome = await post(sender, receiver.url(host="partner.example"))
+
+    assert kind(outcome) == "http-200"
+
+
+async def test_an_address_that_is_silent_leaves_time_for_the_next(make_sender: Make) -> None:
+    lookup = FixedLookup({"partner.example": ["127.0.0.9", "127.0.0.1"]})
+    sender = make_sender(lookup=lookup)
+    async with receiving(always(ok())) as receiver:
+        with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+            # A full queue of connections nobody accepts: the next one hangs.
+            listener.bind(("127.0.0.9", receiver.port))
+            listener.listen(0)
+            for client in (first, second):
+                client.setblocking(False)
+                client.connect_ex(listener.getsockname())
+            outcome = await post(sender, receiver.url(host="partner.example"), timeout_ms=1_000)
 
     assert kind(outcome) == "http-200"
 
