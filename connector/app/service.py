@@ -17,9 +17,9 @@ from connector.app.adapters import (
     access_of,
     composer_of,
     decoder_of,
-    defaults_of,
     limits_of,
     registry_of,
+    rules_of,
     sender_of,
     source_of,
     tier_source_of,
@@ -32,14 +32,13 @@ from connector.core.topic_names import matched
 from connector.core.view import Diff
 from connector.declared.problem import Mistakes, Problem
 from connector.engine.clock import SystemClock
-from connector.engine.ports import Capabilities, ForbiddenTarget, Log
+from connector.engine.ports import Capabilities, Log
 from connector.engine.worker import Worker
 from connector.kafka.cluster import APACHE_KAFKA
 from connector.kafka.errors import KafkaTrouble
 from connector.kafka.topics import Topics
 from connector.kafka.writer import KafkaWriter
 from connector.settings import Settings
-from connector.subscriptions.build import Rules
 from connector.subscriptions.watch import SubscriptionsWatch
 
 T = TypeVar("T")
@@ -68,11 +67,7 @@ class Service:
         self._decoder = decoder_of(settings, self._registry)
         self._watch = SubscriptionsWatch(
             settings.subscriptions_file,
-            Rules(
-                defaults=defaults_of(settings),
-                url_fault=self._url_fault,
-                dialects=settings.all_dialects,
-            ),
+            rules_of(settings, self._sender),
             self,
             may_shrink=settings.allow_shrink,
         )
@@ -191,13 +186,6 @@ class Service:
         self._log.error("subscriptions in doubt: reading holds", why=why)
         if self.worker is not None:
             self.worker.hold(why)
-
-    def _url_fault(self, url: str) -> str:
-        try:
-            self._sender.endpoint(url, headers=(), content_type="application/json")
-        except ForbiddenTarget as fault:
-            return str(fault)
-        return ""
 
     def _warn(self, warnings: Sequence[Problem]) -> None:
         for warning in warnings:

@@ -82,6 +82,16 @@ class Dispatcher:
         self._is_full = in_hand >= bound
         return not self._is_full
 
+    @property
+    def in_flight(self) -> int:
+        """POSTs under way."""
+        return len(self._flying)
+
+    @property
+    def queued(self) -> int:
+        """Deliveries that wait in a lane for a place."""
+        return self._waiting
+
     def deliveries_in_hand(self) -> int:
         """Counted where they are held: queued, in flight, and being written."""
         writing = sum(1 for ticket in self._outbox.tickets if ticket.owing)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from connector.core.accounts import LATENCY_BOUNDS_MS, Accounts, Histogram, InHand
 from connector.core.units import format_duration_ms
+from connector.engine.worker import Worker
 from connector.telemetry.metrics import Buckets, Metric, Sample
 
 
@@ -110,3 +111,39 @@ def _in_seconds(histogram: Histogram) -> Buckets:
         counts=histogram.counts,
         sum=histogram.sum_ms / 1000,
     )
+
+
+READY = _gauge("ready", "1 when this worker has joined its groups and can write its own topics.")
+SUBSCRIPTIONS = _gauge("subscriptions", "Subscriptions in force.")
+SUBSCRIPTIONS_IN_DOUBT = _gauge(
+    "subscriptions_in_doubt", "1 while the subscriptions file cannot be trusted: reading holds. Alert on it."
+)
+PARTITIONS = _gauge("partitions", "Partitions assigned to this worker.", "group")
+PARTITIONS_HELD = _gauge(
+    "partitions_held", "Partitions that wait for an operator; the log says why. Alert on it.", "group"
+)
+OWN_TOPICS_BLOCKED = _gauge(
+    "own_topics_blocked", "1 while the connector's own topics cannot be written: reading stops. Alert on it."
+)
+REGISTRY_UNREACHABLE = _gauge(
+    "registry_unreachable", "1 while the schema registry does not answer: records wait. Alert on it."
+)
+SCHEMA_WAITS = _gauge("schema_waits", "Records that wait for a schema.")
+IN_FLIGHT = _gauge("in_flight", "Requests under way.")
+QUEUED = _gauge("queued", "Deliveries that wait in a lane for a place.")
+
+
+def worker_samples(worker: Worker, *, is_ready: bool, is_in_doubt: bool) -> Iterator[Sample]:
+    """The state of one worker at this moment, beside its books."""
+    yield from account_samples(worker.accounts, worker.in_hand())
+    yield Sample(READY, is_ready)
+    yield Sample(SUBSCRIPTIONS, len(worker.lanes))
+    yield Sample(SUBSCRIPTIONS_IN_DOUBT, is_in_doubt)
+    for pump in worker.pumps:
+        yield Sample(PARTITIONS, len(pump.flows), (pump.name,))
+        yield Sample(PARTITIONS_HELD, sum(1 for flow in pump.flows if flow.held), (pump.name,))
+    yield Sample(OWN_TOPICS_BLOCKED, bool(worker.outbox.blocked))
+    yield Sample(REGISTRY_UNREACHABLE, bool(worker.schemas.unreachable))
+    yield Sample(SCHEMA_WAITS, worker.schemas.count)
+    yield Sample(IN_FLIGHT, worker.dispatcher.in_flight)
+    yield Sample(QUEUED, worker.dispatcher.queued)

@@ -1,0 +1,133 @@
+"""The dry run: everything but sending, writing and committing.
+
+It reads beside live workers, by hand and outside every group, decodes, matches, renders and signs, and
+prints each delivery it would have made. What would have been written (a poison record's letter, a paused
+subscription's) is printed as well. Nobody notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from connector.app.adapters import (
+    access_of,
+    composer_of,
+    decoder_of,
+    limits_of,
+    peek_source_of,
+    registry_of,
+    rules_of,
+    sender_of,
+)
+from connector.app.refusal import Refusal
+from connector.core.ladder import tiers_of
+from connector.core.outcome import Failure, Reply
+from connector.core.record import Headers
+from connector.core.topic_names import matched
+from connector.engine.clock import SystemClock
+from connector.engine.ports import Endpoint, NotWritten
+from connector.engine.worker import Worker
+from connector.kafka.cluster import APACHE_KAFKA
+from connector.kafka.errors import KafkaTrouble
+from connector.kafka.topics import Topics
+from connector.settings import Settings
+from connector.subscriptions.file import Unusable, load_subscriptions
+from connector.telemetry.logs import make_log
+from connector.webhook.sender import WebhookSender
+
+Show = Callable[[dict[str, object]], None]
+
+
+class DrySender:
+    """Prepares endpoints like the real sender, and shows each POST instead of making it."""
+
+    def __init__(self, real: WebhookSender, show: Show) -> None:
+        self._real = real
+        self._show = show
+
+    def endpoint(self, url: str, *, headers: Sequence[tuple[str, str]], content_type: str) -> Endpoint:
+        return self._real.endpoint(url, headers=headers, content_type=content_type)
+
+    def post(
+        self, endpoint: Endpoint, headers: bytes, body: bytes, timeout_ms: int, context: Any,
+        done: Callable[[Any, Reply | Failure], None],
+    ) -> None:  # fmt: skip
+        del timeout_ms
+        lines = dict(line.split(": ", 1) for line in headers.decode("latin-1").splitlines())
+        self._show(
+            {"would": "send", "url": endpoint.url, "headers": lines, "body": body.decode("utf-8", "replace")}
+        )
+        asyncio.get_running_loop().call_soon(done, context, Reply(200))
+
+    def cancel_all(self) -> None:
+        """Nothing is ever under way."""
+
+    async def close(self) -> None:
+        await self._real.close()
+
+
+class DryWriter:
+    """Shows each letter instead of writing it."""
+
+    def __init__(self, show: Show) -> None:
+        self._show = show
+
+    def write(
+        self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers,
+        done: Callable[[NotWritten | None], None],
+    ) -> None:  # fmt: skip
+        del key, value
+        ours = {
+            name: (text or b"").decode("utf-8", "replace")
+            for name, text in headers
+            if name.startswith("webhook.")
+        }
+        self._show({"would": "write", "topic": topic, "headers": ours})
+        asyncio.get_running_loop().call_soon(done, None)
+
+    async def close(self) -> None:
+        """Nothing is outstanding."""
+
+
+def run_dry(settings: Settings, *, show: Show) -> None:
+    """Run dry until a signal stops it, telling ``show`` what would be done. Raises :class:`Refusal`."""
+    asyncio.run(_run(settings, show))
+
+
+async def _run(settings: Settings, show: Show) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    sender = DrySender(sender_of(settings), show)
+    loaded = load_subscriptions(settings.subscriptions_file, rules_of(settings, sender))
+    if isinstance(loaded, Unusable):
+        raise Refusal(str(loaded.mistakes))
+    try:
+        names = await Topics(access_of(settings.kafka), APACHE_KAFKA).names()
+    except KafkaTrouble as trouble:
+        raise Refusal(trouble.what) from None
+    registry = registry_of(settings)
+    source = peek_source_of(settings, APACHE_KAFKA)
+    worker = Worker(
+        prefix=settings.prefix,
+        source=source,
+        tier_source=None,
+        writer=DryWriter(show),
+        sender=sender,
+        decoder=decoder_of(settings, registry),
+        compile_composer=composer_of,
+        limits=limits_of(settings),
+        clock=SystemClock(),
+        log=make_log(format=settings.log.format, level=settings.log.level),
+        on_fatal=lambda _: stopped.set(),
+    )
+    worker.view(loaded.subscriptions, tiers_of(loaded.subscriptions))
+    worker.start()
+    source.subscribe(matched(settings.source_topics(), names))
+    await stopped.wait()
+    await worker.stop()
+    if registry is not None:
+        await registry.close()

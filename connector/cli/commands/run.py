@@ -1,0 +1,58 @@
+"""``webhook-connector run``: read events, deliver webhooks, until stopped."""
+
+from __future__ import annotations
+
+import argparse
+
+import orjson
+
+from connector.cli.exits import CommandFailed, Exit
+from connector.settings.flags import add_settings_flags, settings_from
+
+HELP = "read events and deliver webhooks"
+
+DESCRIPTION = """\
+Reads events from Kafka topics and delivers them to the endpoints of the subscriptions file as signed
+webhooks, until it is stopped. SIGTERM drains and exits 0, a second one hurries; SIGHUP reads the
+subscriptions file again. Serves /healthz, /readyz and /metrics.
+"""
+
+EPILOGUE = """\
+example:
+  webhook-connector run --bootstrap-servers kafka:9092 --registry-url http://registry:8081 \\
+      --topic post.created --start latest --subscriptions subscriptions.yaml
+
+  webhook-connector run --config connector.yaml --dry-run    shows what would be sent, and sends nothing
+"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.description, parser.epilog = DESCRIPTION, EPILOGUE
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="decode, match, render and sign, print what would be sent, and send, write and commit nothing",
+    )
+    add_settings_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from connector.app.dry_run import run_dry
+    from connector.app.process import Failed, run_process
+    from connector.app.refusal import Refusal
+
+    settings = settings_from(args, needs=("kafka.bootstrap_servers", "topics"))
+    try:
+        if args.dry_run:
+            run_dry(settings, show=_print_line)
+        else:
+            run_process(settings)
+    except Refusal as refusal:
+        raise CommandFailed(Exit.USAGE, str(refusal)) from None
+    except Failed as failure:
+        raise CommandFailed(Exit.UNREACHABLE, f"stopped because it cannot go on: {failure}") from None
+    return Exit.OK
+
+
+def _print_line(shown: dict[str, object]) -> None:
+    print(orjson.dumps(shown).decode(), flush=True)
