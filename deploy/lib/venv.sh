@@ -68,13 +68,11 @@ link_project() {
     local site
     site="$("$ROOT/.venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
     printf '%s\n' "$ROOT" >"$site/webhook_connector_checkout.pth"
-    cat >"$ROOT/.venv/bin/webhook-connector" <<EOF
-#!$ROOT/.venv/bin/python
-import sys
-
-from connector.__main__ import main
-
-sys.exit(main())
+    # Not Python itself after the #!, which allows no blank in a path; -P: not what lies in the
+    # folder somebody happens to stand in.
+    cat >"$ROOT/.venv/bin/webhook-connector" <<'EOF'
+#!/bin/sh
+exec "$(dirname "$(readlink -f "$0")")/python" -P -m connector "$@"
 EOF
     chmod +x "$ROOT/.venv/bin/webhook-connector"
 }
