@@ -1,0 +1,82 @@
+"""The topics of a cluster, for the loop: which exist, and whether our own are as they must be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+from connector.core.topic_check import Problem, TopicSpec, check, missing, replication, settings
+from connector.engine.ports import Capabilities
+from connector.kafka.access import Access
+from connector.kafka.cluster import APACHE_KAFKA, Cluster, TopicLook
+
+
+class Topics:
+    """Every call is bounded and raises :class:`~connector.kafka.errors.KafkaTrouble` when the cluster
+    does not answer. Cancelling a call lets the request run out by itself."""
+
+    def __init__(self, access: Access, capabilities: Capabilities = APACHE_KAFKA) -> None:
+        self._cluster = Cluster(access, capabilities)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._cluster.capabilities
+
+    async def brokers(self) -> list[int]:
+        """Ids of the brokers."""
+        return await asyncio.to_thread(self._cluster.brokers)
+
+    async def names(self) -> list[str]:
+        """Every topic this user may see, sorted."""
+        return await asyncio.to_thread(self._cluster.names)
+
+    async def look(self, topics: Collection[str], *, with_operations: bool = False) -> dict[str, TopicLook]:
+        """Partitions and id of each topic, or why it cannot be seen; what this user may do with it
+        when asked for (empty where the cluster does not say)."""
+        return await asyncio.to_thread(self._cluster.look, topics, with_operations=with_operations)
+
+    async def ensure(
+        self, specs: Sequence[TopicSpec], *, may_create: bool, allow_single_replica: bool
+    ) -> list[Problem]:
+        """Create what is missing, if allowed and possible; check what exists, where the cluster can
+        describe it. Returns what is wrong and how to mend it; empty when all is well."""
+        return await asyncio.to_thread(
+            self._ensure, specs, may_create=may_create, allow_single_replica=allow_single_replica
+        )
+
+    def _ensure(
+        self, specs: Sequence[TopicSpec], *, may_create: bool, allow_single_replica: bool
+    ) -> list[Problem]:
+        cluster = self._cluster
+        brokers = cluster.brokers()
+        replicas = replication(len(brokers), allow_single_replica=allow_single_replica)
+        looks = cluster.look([spec.name for spec in specs])
+        bootstrap_servers = cluster.access.bootstrap_servers
+        problems: list[Problem] = []
+        for spec in specs:
+            absence = looks[spec.name].absence
+            if absence == "forbidden":
+                problems.append(_forbidden(spec.name))
+            elif absence == "missing" and may_create and cluster.capabilities.can_create_topics:
+                wanted = settings(spec, replicas=replicas)
+                cluster.create(spec.name, partitions=spec.partitions, replicas=replicas, settings=wanted)
+            elif absence == "missing":
+                problems.append(missing(spec, bootstrap_servers=bootstrap_servers, replicas=replicas))
+            elif cluster.capabilities.can_describe_topics:
+                found = cluster.found(spec.name, brokers)
+                problems += check(
+                    spec,
+                    found,
+                    bootstrap_servers=bootstrap_servers,
+                    allow_single_replica=allow_single_replica,
+                )
+        return problems
+
+
+def _forbidden(topic: str) -> Problem:
+    return Problem(
+        topic,
+        "this user may not see it",
+        f"kafka-acls.sh --add --allow-principal User:<user> --operation Read --operation Write "
+        f"--operation Describe --operation DescribeConfigs --topic {topic}",
+    )
