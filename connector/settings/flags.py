@@ -43,9 +43,7 @@ _NAMED = (
         metavar="WHERE",
         help="where a topic never read before is begun: earliest, latest or a time",
     ),
-    _Named(
-        name="--subscriptions", path="subscriptions_file", metavar="FILE", help="the subscriptions file"
-    ),
+    _Named(name="--subscriptions", path="subscriptions_file", metavar="FILE", help="the subscriptions file"),
     _Named(name="--allow-shrink", path="allow_shrink", help="take a file that drops most subscriptions"),
     _Named(
         name="--allow-single-replica",

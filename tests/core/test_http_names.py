@@ -14,7 +14,15 @@ def test_a_header_of_ones_own_is_allowed(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Host", "content-length", "TRANSFER-ENCODING", "User-Agent", "webhook-signature", "ce-type", "Proxy-Connection"],
+    [
+        "Host",
+        "content-length",
+        "TRANSFER-ENCODING",
+        "User-Agent",
+        "webhook-signature",
+        "ce-type",
+        "Proxy-Connection",
+    ],
 )
 def test_a_header_of_the_connector_is_refused_in_any_case(name: str) -> None:
     assert header_name_fault(name) == f"the header {name} is set by the connector itself; remove it"

@@ -29,7 +29,9 @@ A, B, C, D = (_subscription(id_) for id_ in "abcd")
 
 
 def test_the_first_load_is_adopted_and_all_of_it_is_added() -> None:
-    assert next_view(None, [A, B], may_shrink=False) == Adopted(subscriptions=(A, B), diff=Diff(added=("a", "b")))
+    assert next_view(None, [A, B], may_shrink=False) == Adopted(
+        subscriptions=(A, B), diff=Diff(added=("a", "b"))
+    )
 
 
 def test_a_first_load_without_subscriptions_is_doubted_even_when_it_may_shrink() -> None:

@@ -33,7 +33,9 @@ def test_equal_variants_are_one_dialect_and_different_ones_never_share_a_name() 
 
 
 def test_a_ladder_and_a_timeout_are_durations_as_everywhere() -> None:
-    dialect = named_dialect("acme", DialectChoice("notify", {"ladder": ["30s", "5m"], "timeout": "5s"}), DIALECTS)
+    dialect = named_dialect(
+        "acme", DialectChoice("notify", {"ladder": ["30s", "5m"], "timeout": "5s"}), DIALECTS
+    )
 
     assert dialect.name == "acme"
     assert dialect.ladder_ms == (30_000, 300_000)
@@ -62,5 +64,5 @@ def test_an_unknown_base_is_answered_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("declared", [5, None, {}, {"signature": {}}, {"base": 5}])
 def test_what_names_no_base_is_refused(declared: object) -> None:
-    with pytest.raises(ValueError, match="must be a dialect's name, or {base: NAME}"):
+    with pytest.raises(ValueError, match=r"must be a dialect's name, or \{base: NAME\}"):
         dialect_choice(declared)

@@ -64,12 +64,12 @@ def test_an_absolute_path_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_a_file_that_holds_no_secret_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "secret").write_bytes(content)
 
-    with pytest.raises(ValueError, match=f"the file .*/secret {message}"):
+    with pytest.raises(ValueError, match=rf"the file .*/secret {message}"):
         read_secret(FromFile("secret"), folder=tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="the file .*/secret cannot be read: No such file or directory"):
+    with pytest.raises(ValueError, match=r"the file .*/secret cannot be read: No such file or directory"):
         read_secret(FromFile("secret"), folder=tmp_path)
 
 

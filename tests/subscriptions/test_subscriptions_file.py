@@ -1,0 +1,308 @@
+"""Reading a subscriptions file: what it means, and what is said of every mistake."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from connector.core.dialect import BELLAMY, STANDARD_WEBHOOKS, WEBHOOKS_V1, HmacSignature
+from connector.core.subscription import Secrets, Subscription
+from connector.subscriptions.file import Loaded, Unusable, load_subscriptions
+from tests.support.subscription_files import ONE, RULES, file_of
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "subscriptions.yaml"
+
+
+def _loaded(file: Path) -> Loaded:
+    result = load_subscriptions(file, RULES)
+    assert isinstance(result, Loaded), result
+    return result
+
+
+def _mistakes(file: Path, text: str) -> list[str]:
+    file.write_text(text)
+    result = load_subscriptions(file, RULES)
+    assert isinstance(result, Unusable)
+    return str(result.mistakes).replace(f"{file}:", "").splitlines()
+
+
+def test_what_is_declared_is_what_one_gets(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARTNER_SECRET", "from-environment")
+    (file.parent / "previous").write_text("from-a-file\n")
+    file.write_text("""\
+subscriptions:
+  - id: partner-a
+    url: https://partner.example/hooks
+    events: [post.created, "friend.**"]
+    dialect: webhooks-v1
+    secrets:
+      current: {env: PARTNER_SECRET}
+      previous: {file: previous}
+      sign_with: new
+    headers:
+      Authorization: {file: previous}
+      X-Tenant: "7"
+    ladder: [30s, 5m]
+    limits: {in_flight: 8, queue: 1000, timeout: 20s, body_size: 64KiB, max_age: 2h}
+    paused: true
+""")
+
+    loaded = _loaded(file)
+
+    assert loaded.subscriptions == (
+        Subscription(
+            id="partner-a",
+            url="https://partner.example/hooks",
+            events=("post.created", "friend.**"),
+            dialect=WEBHOOKS_V1,
+            secrets=Secrets(current="from-environment", previous="from-a-file", sign_with="new"),
+            headers=(("Authorization", "from-a-file"), ("X-Tenant", "7")),
+            ladder_ms=(30_000, 300_000),
+            timeout_ms=20_000,
+            max_age_ms=7_200_000,
+            in_flight_max=8,
+            queue_max=1_000,
+            body_bytes_max=65_536,
+            paused=True,
+        ),
+    )
+    assert loaded.files == (file.parent / "previous",)
+
+
+def test_what_is_not_declared_comes_from_the_dialect_and_the_defaults(file: Path) -> None:
+    file.write_text(file_of("a"))
+
+    (subscription,) = _loaded(file).subscriptions
+
+    assert subscription.dialect is BELLAMY
+    assert subscription.ladder_ms == BELLAMY.ladder_ms
+    assert subscription.timeout_ms == 30_000
+    assert subscription.max_age_ms == sum(BELLAMY.ladder_ms) + 86_400_000
+    assert (subscription.in_flight_max, subscription.queue_max) == (16, 200)
+    assert subscription.body_bytes_max == 1_048_576
+    assert not subscription.paused
+
+
+def test_without_a_dialect_it_is_the_default_one(file: Path) -> None:
+    file.write_text("""\
+subscriptions:
+- id: a
+  url: https://receiver.example/
+  events: ["*"]
+  secrets: {current: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}
+""")
+
+    assert _loaded(file).subscriptions[0].dialect is STANDARD_WEBHOOKS
+
+
+def test_an_empty_ladder_means_one_attempt(file: Path) -> None:
+    file.write_text(file_of("a") + "  ladder: []\n")
+
+    assert _loaded(file).subscriptions[0].ladder_ms == ()
+
+
+def test_a_variant_of_a_dialect_is_a_subscriptions_own(file: Path) -> None:
+    file.write_text(
+        file_of("a").replace("bellamy", "{base: networked, signature: {timestamp: off}, timeout: 5s}")
+    )
+
+    (subscription,) = _loaded(file).subscriptions
+
+    assert isinstance(subscription.dialect.signature, HmacSignature)
+    assert subscription.dialect.signature.timestamp == "off"
+    assert subscription.timeout_ms == 5_000
+
+
+@pytest.mark.parametrize("text", ["", "# later\n", "subscriptions:\n", "subscriptions: []\n"])
+def test_an_empty_file_is_sound_and_holds_nothing(file: Path, text: str) -> None:
+    file.write_text(text)
+
+    assert _loaded(file).subscriptions == ()
+
+
+def test_a_missing_file_is_unusable(file: Path) -> None:
+    result = load_subscriptions(file, RULES)
+
+    assert isinstance(result, Unusable)
+    assert str(result.mistakes) == f"{file}: cannot be read: No such file or directory"
+
+
+def test_every_mistake_of_form_is_told_at_once_with_line_column_and_cure(file: Path) -> None:
+    mistakes = _mistakes(
+        file,
+        """\
+subscriptions:
+- id: a
+  url: https://receiver.example/
+  evnts: [x]
+  events: ["post.**.x", post.created]
+  secrets: {curent: hunter2hunter2}
+  headers: {Host: x, "b d": y}
+  ladder: [30, 5x, 0s]
+  limits: {in_flight: 0, timeout: 20}
+  paused: 5
+- id: 12
+""",
+    )
+
+    assert mistakes == [
+        "5:12: subscriptions[0].events[0]: In the pattern 'post.**.x' a star may only be the whole last "
+        "segment, as in post.* or friend.**",
+        "6:12: subscriptions[0].secrets.current: is missing; add 'current:' here",
+        "6:13: subscriptions[0].secrets.curent: there is no such key; did you mean current?",
+        "7:13: subscriptions[0].headers.Host: the header Host is set by the connector itself; remove it",
+        "7:22: subscriptions[0].headers.b d: 'b d' is not a header name; use letters, digits and dashes",
+        "8:12: subscriptions[0].ladder[0]: must be a number with its unit, such as 30s",
+        "8:16: subscriptions[0].ladder[1]: '5x' is not a duration; write a number with ms, s, m, h, d, "
+        "such as 30s or 1h30m",
+        "8:20: subscriptions[0].ladder[2]: must be at least 1000 (it is '0s')",
+        "9:23: subscriptions[0].limits.in_flight: must be at least 1 (it is 0)",
+        "9:35: subscriptions[0].limits.timeout: must be a number with its unit, such as 30s",
+        "10:11: subscriptions[0].paused: must be true or false (it is 5)",
+        "4:3: subscriptions[0].evnts: there is no such key; did you mean events?",
+        "11:7: subscriptions[1].id: must be text; put it in quotes (it is 12)",
+        "11:3: subscriptions[1].url: is missing; add 'url:' here",
+        "11:3: subscriptions[1].events: is missing; add 'events:' here",
+        "11:3: subscriptions[1].secrets: is missing; add 'secrets:' here",
+    ]
+
+
+def test_every_mistake_of_meaning_is_told_at_once(file: Path) -> None:
+    mistakes = _mistakes(
+        file,
+        """\
+subscriptions:
+- id: a
+  url: http://receiver.example/
+  events: [post.created]
+  dialect: belamy
+  secrets: {current: {env: NOT_SET_ANYWHERE}, previous: {file: none}}
+  headers: {Authorization: "two\\nlines"}
+- id: a
+  url: https://receiver.example/
+  events: [post.created]
+  dialect: {base: notify, signature: {header: X-Mine}}
+  secrets: {current: short}
+  headers: {X-Mine: mine}
+""",
+    )
+
+    assert mistakes == [
+        "3:8: subscriptions[0].url: use https",
+        "5:12: subscriptions[0].dialect: there is no dialect 'belamy'; did you mean bellamy?",
+        "6:22: subscriptions[0].secrets.current: the environment variable NOT_SET_ANYWHERE is not set; "
+        "set it, or name another",
+        f"6:57: subscriptions[0].secrets.previous: the file {file.parent}/none cannot be read: "
+        "No such file or directory",
+        "7:28: subscriptions[0].headers.Authorization: a header value must be printable ASCII on one "
+        "line, not empty, without blanks around it",
+        f"8:7: subscriptions[1].id: a is already the id of the one at {file}:2:7; give it another".replace(
+            f"{file}:", ""
+        ),
+        "12:22: subscriptions[1].secrets.current: the secret is too short; this dialect needs at least 8 "
+        "bytes",
+        mistakes[-1],
+    ]
+    assert mistakes[-1].startswith("13:21: subscriptions[1].headers.X-Mine: the dialect notify-")
+
+
+def test_a_file_that_was_missing_is_still_named_so_that_it_can_be_watched(file: Path) -> None:
+    file.write_text(file_of("a").replace("correct-horse", "{file: mounted/secret}"))
+
+    result = load_subscriptions(file, RULES)
+
+    assert isinstance(result, Unusable)
+    assert result.files == (file.parent / "mounted/secret",)
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("[]", "1:1: must begin with 'subscriptions:' and list them below it"),
+        ("hello", "1:1: must begin with 'subscriptions:' and list them below it"),
+        ("subscription: []", "1:1: subscriptions: is missing; add 'subscriptions:' here"),
+        ("subscriptions: {}", "1:16: subscriptions: must be a list, such as [a, b]"),
+        ("subscriptions: [5]", "1:17: subscriptions[0]: must hold members, such as 'name: value'"),
+        ("subscriptions:\n- id: a\n  id: b\n", "3:3: the key 'id' stands twice, first in line 2; remove one"),
+    ],
+)
+def test_a_file_of_another_shape_is_refused(file: Path, text: str, mistake: str) -> None:
+    assert _mistakes(file, text)[0] == mistake
+
+
+@pytest.mark.parametrize(
+    "declared",
+    ["secrets: hunter2hunter2", "secrets: [hunter2hunter2]", "secrets: {current: [hunter2hunter2]}",
+     "secrets: {current: {value: hunter2hunter2}}", "headers: hunter2hunter2", "dialect: {x: hunter2hunter2}",
+     "secrets: {current: hunter2}", "headers: {X-A: [hunter2hunter2]}"],
+)  # fmt: skip
+def test_no_message_ever_holds_what_could_be_a_secret(file: Path, declared: str) -> None:
+    rest = "" if declared.startswith("secrets") else "  secrets: {current: correct-horse}\n"
+    text = "subscriptions:\n- id: a\n  url: https://a.example/\n  events: [x]\n  dialect: bellamy\n"
+    if declared.startswith("dialect"):
+        text = text.replace("  dialect: bellamy\n", "")
+
+    mistakes = _mistakes(file, f"{text}  {declared}\n{rest}")
+
+    assert mistakes
+    assert "hunter2" not in "\n".join(mistakes)
+
+
+def test_a_header_may_not_be_declared_twice_in_other_letters(file: Path) -> None:
+    assert _mistakes(file, file_of("a") + "  headers: {X-A: b, x-a: c}\n") == [
+        "8:12: subscriptions[0].headers: x-a is declared twice; header names do not depend on case"
+    ]
+
+
+@pytest.mark.parametrize("id_", ["", "-a", "a b", "a/b", "é", "x" * 65])
+def test_an_id_is_a_short_word(file: Path, id_: str) -> None:
+    (mistake,) = _mistakes(file, file_of("a").replace("id: a", f'id: "{id_}"'))
+
+    assert mistake.startswith("2:7: subscriptions[0].id: must match ")
+
+
+def test_bounds_of_lists_are_told(file: Path) -> None:
+    assert _mistakes(file, file_of("a").replace("[post.created]", "[]")) == [
+        "4:11: subscriptions[0].events: must have at least 1 entry"
+    ]
+    assert _mistakes(file, file_of("a") + f"  ladder: [{', '.join(['5s'] * 31)}]\n") == [
+        "8:11: subscriptions[0].ladder: must not have more than 30 entries"
+    ]
+
+
+def test_a_pattern_that_matches_nothing_known_is_a_warning(file: Path) -> None:
+    rules = replace(RULES, known_types=("post.created", "friend.request.sent"))
+    file.write_text(file_of("a").replace("[post.created]", '[post.created, "friend.**", pots.created, "*"]'))
+
+    result = load_subscriptions(file, rules)
+
+    assert isinstance(result, Loaded)
+    assert [str(warning).removeprefix(f"{file}:") for warning in result.warnings] == [
+        "4:39: subscriptions[0].events[2]: pots.created matches no event type known here; it is kept, check "
+        "its spelling"
+    ]
+
+
+def test_where_nothing_is_known_nothing_is_warned_of(file: Path) -> None:
+    file.write_text(file_of("a"))
+
+    assert _loaded(file).warnings == ()
+
+
+def test_10_000_subscriptions_load_within_5_seconds_of_one_core(file: Path) -> None:
+    extra = (
+        "  headers: {Authorization: Bearer abc}\n  ladder: [30s, 5m]\n  limits: {in_flight: 8, queue: 100}\n"
+    )
+    file.write_text("subscriptions:\n" + "".join(ONE.format(id=f"p-{n}") + extra for n in range(10_000)))
+    started_s = time.process_time()
+
+    loaded = _loaded(file)
+
+    assert len(loaded.subscriptions) == 10_000
+    assert time.process_time() - started_s < 5
