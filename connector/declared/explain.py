@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -38,13 +38,16 @@ def explain(
     error: ValidationError, model: type[BaseModel], locate: Locate, *, how_to_set: Callable[[Path], str]
 ) -> list[Problem]:
     """The problems behind ``error``; ``how_to_set`` ends the sentence about a value that is missing."""
-    return [_problem(each, model, locate, how_to_set) for each in error.errors(include_url=False)]
+    errors = error.errors(include_url=False)
+    return [
+        _problem(each, model, locate, how_to_set) for each in errors if not _is_consequence(each, errors)
+    ]
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
     """``"; did you mean known-word?"`` or, when nothing is near, the few there are."""
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=likeness)
     if close:
         return f"; did you mean {close[0]}?"
     return f"; known: {', '.join(names)}" if 0 < len(names) <= CHOICES_MAX else ""
@@ -98,6 +101,14 @@ def _problem(
             text = _TEXTS[kind].format(**context) if kind in _TEXTS else _lower_first(error["msg"])
             text += _shown(error["input"], annotation_at(model, path))
     return Problem(place=locate(path, of_key=is_of_key), path=path, text=text)
+
+
+def _is_consequence(error: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is called too short only because its entries were refused."""
+    path = error["loc"]
+    return error["type"] == "too_short" and any(
+        len(other["loc"]) > len(path) and other["loc"][: len(path)] == path for other in errors
+    )
 
 
 def _shown(value: object, annotation: object) -> str:

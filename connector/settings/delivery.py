@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
 from connector.core.dialect import DEFAULT_DIALECT
 from connector.declared.kinds import Bytes, Declared, Milliseconds
 from connector.settings.lists import Commas
+
+
+def _network(declared: object) -> IPv4Network | IPv6Network:
+    if isinstance(declared, IPv4Network | IPv6Network):
+        return declared
+    try:
+        return ip_network(str(declared))
+    except ValueError as error:
+        raise ValueError(f"must be a network such as 10.1.0.0/16: {error}") from None
+
+
+_Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
 
 
 class LaneSettings(Declared):
@@ -101,7 +113,7 @@ class GuardSettings(Declared):
         default=False,
         description="Accept http:// endpoints. Bodies are signed, but anyone on the way can read them.",
     )
-    allow_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], Commas] = Field(
+    allow_networks: Annotated[tuple[_Network, ...], Commas] = Field(
         default=(),
         max_length=100,
         description="Networks that may be sent to although they are not public, such as 10.1.0.0/16, for "

@@ -25,10 +25,12 @@ from connector.settings.model import ENV_DELIMITER, ENV_PREFIX, Settings
 CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
 """Names the settings file; not a setting itself."""
 
-_SERVICE_LINK = re.compile(
-    rf"{ENV_PREFIX}(\w*_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
-)
-_LINKED_PORT = re.compile(r"(tcp|udp|sctp)://")
+LIKENESS = 0.92
+"""How alike names must be to be suggested; all begin with the same 18 characters."""
+
+_SERVICE = re.compile(rf"{ENV_PREFIX}(\w+_)?SERVICE_(HOST|PORT(_\w+)?)")
+_LINKED_PORT = re.compile(rf"{ENV_PREFIX}(\w+_)?PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
+_LINK = re.compile(r"(tcp|udp|sctp)://")
 
 
 def environment_values() -> dict[str, Any]:  # Any: whatever the variables hold
@@ -65,17 +67,16 @@ def _refuse_unknown() -> None:
             continue
         first = name[len(ENV_PREFIX) :].lower().split(ENV_DELIMITER)[0]
         if first not in Settings.model_fields and not _is_service_link(name, value):
-            text = f"there is no such setting{nearest(name.upper(), _variables())}"
+            text = f"there is no such setting{nearest(name.upper(), _variables(), likeness=LIKENESS)}"
             problems.append(Problem(place=f"environment {name}", text=text))
     if problems:
         raise Mistakes(problems)
 
 
 def _is_service_link(name: str, value: str) -> bool:
-    match = _SERVICE_LINK.fullmatch(name)
-    if match is None:
-        return False
-    return match[2].startswith("SERVICE") or "_" in match[2] or bool(_LINKED_PORT.match(value))
+    port = _LINKED_PORT.fullmatch(name)
+    is_port = port is not None and (port[2] is not None or _LINK.match(value) is not None)
+    return is_port or _SERVICE.fullmatch(name) is not None
 
 
 def _variables(model: type[BaseModel] = Settings, path: Path = ()) -> list[str]:

@@ -33,7 +33,7 @@ def _pick(word: str, *kinds: type[Taken]) -> PlainValidator:
             return None
         taken = _taken(declared)
         if not isinstance(taken, kinds):
-            raise ValueError(f"must be {choices}" if len(kinds) == 1 else f"must be one of {choices}")
+            raise ValueError(f"must be one of {choices}")
         return taken
 
     return PlainValidator(validate)

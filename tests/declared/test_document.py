@@ -91,8 +91,8 @@ def test_every_duplicate_key_is_named_with_its_first_line() -> None:
         ("a: \x01", "f.yaml:1: is not YAML: control characters are not allowed"),
         ("a: *x", "f.yaml:1:4: *x is not defined above"),
         ("&a [*a]", "f.yaml:1:5: *a is not defined above"),
-        ("a: !!binary aGk=", "f.yaml:1:4: the tag tag:yaml.org,2002:binary is not read; remove it, or put the "
-         "value in quotes"),
+        ("a: !!binary aGk=", "f.yaml:1:4: the tag tag:yaml.org,2002:binary is not read; remove it, or put "
+         "the value in quotes"),
         ("a: !x {}", "f.yaml:1:4: the tag !x is not read; remove it"),
         ("a: {<<: {}}", "f.yaml:1:5: merge keys (<<) are not read; write the members out"),
         ("{[a]: b}", "f.yaml:1:2: a key must be a word"),

@@ -55,7 +55,7 @@ def test_an_absolute_path_is_taken_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is empty; write the secret into it"),
+        (b"", r"is empty; write the secret into it"),
         (b"\n", "is empty; write the secret into it"),
         (b"\xff\xfe", "is not UTF-8 text"),
         (b"x" * (SECRET_BYTES_MAX + 1), "is larger than 64 KiB; name the right one"),
@@ -78,10 +78,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     [None, "", [], {}, {"env": ""}, {"env": "A", "file": "b"}, {"value": "hunter2"}, {"env": 5}],
 )
 def test_anything_else_is_refused_without_quoting_it(declared: object) -> None:
-    with pytest.raises(ValueError, match=r"^must be the text itself, {env: NAME} or {file: PATH}$"):
+    with pytest.raises(ValueError, match=r"^must be the text itself, \{env: NAME\} or \{file: PATH\}$"):
         secret_source(declared)
 
 
 def test_a_number_is_asked_to_be_put_in_quotes() -> None:
-    with pytest.raises(ValueError, match="^must be text; put it in quotes$"):
+    with pytest.raises(ValueError, match=r"^must be text; put it in quotes$"):
         secret_source(12345678)
