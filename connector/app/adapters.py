@@ -22,7 +22,7 @@ from connector.subscriptions.build import Defaults, Rules
 from connector.webhook.ed25519 import sign
 from connector.webhook.sender import WebhookSender
 
-SETTLED_PER_COMMIT = 5_000
+SETTLED_PER_COMMIT = 2_000
 """Commit before the interval is over once so many records are settled: bounds what a crash repeats."""
 POISON_RUN_MAX = 1_000
 TIER_BATCH_RECORDS_MAX = 200
