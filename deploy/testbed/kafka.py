@@ -26,6 +26,8 @@ from deploy.testbed.startup_cache import startup_options
 
 _CLUSTER_ID = "d2ViaG9va3MtdGVzdGJlZA"  # any 16 bytes in base64url
 _HEAP_MB_MAX = 384
+_HEAP_MB_MAX_AT_FULL_SPEED = 1_024
+_QUICK_START = "-XX:TieredStopAtLevel=1"
 _LOG_SETTINGS = Path(__file__).parent / "log4j2.properties"
 _FORMAT_TIMEOUT_S = 60
 _ADMIN_TIMEOUT_S = 30.0
@@ -64,7 +66,9 @@ _SETTINGS = {
 class KafkaNode:
     """One node. ``kill``, ``stop``, ``pause``, ``resume`` and ``start`` act on its process."""
 
-    def __init__(self, *, number: int, folder: Path, guard: Guard, options: list[str]) -> None:
+    def __init__(
+        self, *, number: int, folder: Path, guard: Guard, heap_mb_max: int, options: list[str]
+    ) -> None:
         self.number = number
         self.client_port = free_port()
         self.peer_port = free_port()
@@ -73,9 +77,8 @@ class KafkaNode:
         self._settings = folder / "server.properties"
         self._java = java_command(
             folder=folder,
-            heap_mb_max=_HEAP_MB_MAX,
+            heap_mb_max=heap_mb_max,
             options=[
-                "-XX:TieredStopAtLevel=1",
                 f"-Dlog4j2.configurationFile={_LOG_SETTINGS}",
                 *options,
                 "-cp",
@@ -172,16 +175,30 @@ class KafkaNode:
 
 
 class KafkaCluster:
-    """One or three nodes. Use it as a context manager, or pair :meth:`start` with :meth:`stop`."""
+    """One or three nodes. Use it as a context manager, or pair :meth:`start` with :meth:`stop`.
 
-    def __init__(self, nodes: int = 1) -> None:
+    ``is_at_full_speed`` is for benches: all of Java's compiler, a heap of 1 GiB and the collector of a
+    server, where tests want nodes that start quickly and stay small.
+    """
+
+    def __init__(self, nodes: int = 1, *, is_at_full_speed: bool = False) -> None:
         assert nodes in (1, 3), "one node, or three: two have no more quorum than one"
         self._folder = Path(tempfile.mkdtemp(prefix="testbed-kafka-"))
         self._guard = Guard(self._folder)
         try:
-            options = startup_options(kafka_jars(), _rehearse)
+            if is_at_full_speed:
+                heap_mb_max, options = _HEAP_MB_MAX_AT_FULL_SPEED, ["-XX:-UseSerialGC", "-XX:+UseG1GC"]
+            else:
+                heap_mb_max = _HEAP_MB_MAX
+                options = [_QUICK_START, *startup_options(kafka_jars(), _rehearse)]
             self.nodes = [
-                KafkaNode(number=number, folder=self._node_folder(number), guard=self._guard, options=options)
+                KafkaNode(
+                    number=number,
+                    folder=self._node_folder(number),
+                    guard=self._guard,
+                    heap_mb_max=heap_mb_max,
+                    options=options,
+                )
                 for number in range(1, nodes + 1)
             ]
         except BaseException:
@@ -305,7 +322,8 @@ def _rehearse(options: list[str]) -> None:
     folder = Path(tempfile.mkdtemp(prefix="testbed-kafka-"))
     guard = Guard(folder)
     try:
-        node = KafkaNode(number=1, folder=folder, guard=guard, options=options)
+        options = [_QUICK_START, *options]
+        node = KafkaNode(number=1, folder=folder, guard=guard, heap_mb_max=_HEAP_MB_MAX, options=options)
         _format([node])
         try:
             node.start()
