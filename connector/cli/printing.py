@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from io import StringIO
 
 import orjson
+
+WIDE_COLUMNS = 10_000
+"""The width of a table that no terminal shows: no line of ours is longer."""
 
 
 def add_json_flag(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +33,16 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    width = None if sys.stdout.isatty() else 10_000
-    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else WIDE_COLUMNS
+    # Drawn into a text and then printed, so that a reader who leaves early is met where all output is.
+    drawn = StringIO()
+    console = Console(
+        file=drawn, width=width, force_terminal=is_terminal, highlight=False, markup=False, emoji=False
+    )
+    console.print(table)
+    for line in drawn.getvalue().splitlines():
+        print(line.rstrip())
 
 
 def print_problem(text: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -115,8 +116,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=CONNECTIONS_MAX)
     except OSError as error:
+        why = os.strerror(error.errno or 0)  # Python's own text repeats the address
         raise CannotListen(
-            f"cannot listen on {host}:{port}: {error.strerror}; free the port or choose another (http.port)"
+            f"cannot listen on {host}:{port}: {why}; free the port or choose another (http.port)"
         ) from None
 
 

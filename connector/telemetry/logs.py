@@ -98,7 +98,9 @@ def _covered(name: str, value: Any, depth: int) -> Any:  # Any: as above
     if _SECRET_NAMES.search(name) and value not in (None, "", 0, False):
         return COVERED
     match value:
-        case bool() | int() | float() | None:
+        case bool() | float() | None:
+            return value
+        case int() if abs(value) < 1 << 63:
             return value
         case dict() if depth:
             return {str(key): _covered(str(key), each, depth - 1) for key, each in value.items()}
@@ -108,6 +110,7 @@ def _covered(name: str, value: Any, depth: int) -> Any:  # Any: as above
 
 
 def _covered_text(text: str) -> str:
+    text = text.encode("utf-8", "replace").decode()  # a lone surrogate must not cost the line
     for pattern, replacement in _SECRET_TEXTS:
         text = pattern.sub(replacement, text)
     return text if len(text) <= TEXT_CHARS_MAX else f"{text[:TEXT_CHARS_MAX]}… ({len(text)} characters)"
