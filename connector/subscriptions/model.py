@@ -16,8 +16,8 @@ from connector.declared.dialects import DialectChoice, dialect_choice
 from connector.declared.kinds import Declared, Duration, Size
 from connector.declared.secret import SecretSource, secret_source
 
-SUBSCRIPTIONS_MAX = 100_000
-"""Ten times what one deployment is built for; more is a template gone wrong."""
+SUBSCRIPTIONS_MAX = 20_000
+"""Twice what one deployment is built for; more is a template gone wrong."""
 
 _DAY_MS = 24 * 60 * 60 * 1000
 

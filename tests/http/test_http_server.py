@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from connector.http.server import CannotListen, HttpServer, Readiness
+from connector.http.server import CONNECTIONS_MAX, CannotListen, HttpServer, Readiness
 
 
 class Process:
@@ -142,6 +142,17 @@ async def test_a_client_that_says_nothing_does_not_hold_up_a_stop(process: Proce
 
     for writer in (silent, slow):
         writer.close()
+
+
+async def test_more_connections_than_anyone_needs_are_turned_away(port: int) -> None:
+    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS_MAX)]
+
+    refused = await _get(port, "/healthz")
+    for _, writer in idle:
+        writer.close()
+        await writer.wait_closed()
+
+    assert refused[0] == 503
 
 
 async def test_an_answer_that_fails_is_a_500_and_the_server_goes_on(process: Process) -> None:

@@ -189,3 +189,26 @@ def test_a_secret_that_cannot_be_read_is_named_with_its_place(file: Path) -> Non
         "set it, or "
         "name another"
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "count_max"),
+    [
+        ("topics", "topics: [{}]", 10_000),
+        ("registry.urls", "registry: {{urls: [{}]}}", 10),
+        ("guard.allow_networks", "guard: {{allow_networks: [{}]}}", 100),
+    ],
+)
+def test_no_list_is_endless(file: Path, path: str, text: str, count_max: int) -> None:
+    entry = {"topics": "a", "registry.urls": "http://a", "guard.allow_networks": "10.0.0.0/8"}[path]
+    file.write_text(text.format(", ".join([entry] * (count_max + 1))))
+
+    (mistake,) = _mistakes(file)
+
+    assert mistake.endswith(f" {path}: must not have more than {count_max} entries")
+
+
+def test_no_group_of_dialects_is_endless(file: Path) -> None:
+    file.write_text("dialects: {" + ", ".join(f"d{n}: notify" for n in range(101)) + "}")
+
+    assert _mistakes(file) == ["1:11: dialects: must not have more than 100 entries"]

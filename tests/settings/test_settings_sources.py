@@ -219,7 +219,7 @@ def test_the_own_topics_live_on_the_same_cluster_unless_there_is_another(file: P
 
 def test_settings_do_not_change(file: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load_settings().prefix = "other"  # type: ignore[misc]
+        load_settings().prefix = "other"
 
 
 def test_the_class_itself_reads_no_environment(environment: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from connector.core.dialect import BELLAMY, STANDARD_WEBHOOKS, WEBHOOKS_V1, HmacSignature
 from connector.core.subscription import Secrets, Subscription
 from connector.subscriptions.file import Loaded, Unusable, load_subscriptions
+from connector.subscriptions.model import SUBSCRIPTIONS_MAX, SubscriptionsFile
 from tests.support.subscription_files import ONE, RULES, file_of
 
 
@@ -265,6 +267,24 @@ def test_an_id_is_a_short_word(file: Path, id_: str) -> None:
     (mistake,) = _mistakes(file, file_of("a").replace("id: a", f'id: "{id_}"'))
 
     assert mistake.startswith("2:7: subscriptions[0].id: must match ")
+
+
+def test_no_list_is_endless(file: Path) -> None:
+    many = ", ".join(f"e.{n}" for n in range(1_001))
+    headers = ", ".join(f"X-{n}: a" for n in range(51))
+    text = file_of("a").replace("[post.created]", f"[{many}]") + f"  headers: {{{headers}}}\n"
+
+    assert _mistakes(file, text) == [
+        "4:11: subscriptions[0].events: must not have more than 1000 entries",
+        "8:12: subscriptions[0].headers: must not have more than 50 entries",
+    ]
+
+
+def test_more_subscriptions_than_any_deployment_has_are_a_mistake() -> None:
+    one = {"id": "a", "url": "https://a.example/", "events": ["*"], "secrets": {"current": "correct-horse"}}
+
+    with pytest.raises(ValidationError, match="at most 20000 items"):
+        SubscriptionsFile.model_validate({"subscriptions": [one] * (SUBSCRIPTIONS_MAX + 1)})
 
 
 def test_bounds_of_lists_are_told(file: Path) -> None:
