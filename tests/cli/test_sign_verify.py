@@ -21,9 +21,7 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Call:
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """Runs a command in a folder with ``body.json``, the secret in ``$SECRET``; code, output, errors."""
     (tmp_path / "body.json").write_bytes(BODY)
     monkeypatch.chdir(tmp_path)

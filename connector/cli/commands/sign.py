@@ -96,8 +96,8 @@ def _missing_member(dialect: Dialect, secrets: Secrets, body: bytes) -> str:
         return ""
     seal = hexlify(text_digest(secrets)(body)).decode()
     return (
-        f"the dialect {dialect.name} signs inside the body too, and a receiver that checks both wants it to end "
-        f'with ,"{member}":"{seal}"}} instead of the last }}. Write that, and sign the new body'
+        f"the dialect {dialect.name} signs inside the body too, and a receiver that checks both wants it to "
+        f'end with ,"{member}":"{seal}"}} instead of the last }}. Write that, and sign the new body'
     )
 
 
