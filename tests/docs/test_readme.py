@@ -1,0 +1,79 @@
+"""The README says what is: its receiver code is the code the tests run, its settings are the settings.
+
+``README=write`` puts the parts that are made from elsewhere into the README; without it they are compared.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from connector.core.dialect import DIALECTS
+from connector.core.units import format_duration_ms
+from connector.declared.annotations import options_of
+from connector.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+RECEIVERS = ROOT / "tests" / "golden" / "receivers"
+
+
+def receivers() -> str:
+    blocks = []
+    for dialect in DIALECTS:
+        files = [RECEIVERS / f"{dialect}.js", RECEIVERS / f"{dialect.replace('-', '_')}.py"]
+        languages = {".js": "js", ".py": "python"}
+        code = "\n\n".join(f"```{languages[file.suffix]}\n{file.read_text().strip()}\n```" for file in files)
+        blocks.append(f"<details><summary><code>{dialect}</code></summary>\n\n{code}\n\n</details>")
+    return "\n\n".join(blocks)
+
+
+def settings() -> str:
+    rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    rows += [
+        f"| `{name}` | {_default(info)} | {info.description} |".replace("<", "&lt;")
+        for name, info in _fields(Settings)
+    ]
+    return "\n".join(rows)
+
+
+def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for name, info in model.model_fields.items():
+        if info.description:
+            yield prefix + name, info
+        for inner in options_of(info.annotation):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from _fields(inner, f"{prefix}{name}.")
+
+
+def _default(info: FieldInfo) -> str:
+    value: Any = info.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return "required"
+    if value in (None, "", (), {}) or isinstance(value, BaseModel) or "SecretStr" in repr(value):
+        return "–"
+    if isinstance(value, bool):
+        return f"`{value}`".lower()
+    if isinstance(value, int) and "in ms" in (info.description or ""):
+        return f"`{format_duration_ms(value)}`" if value else "`0s`"
+    return f"`{value}`"
+
+
+@pytest.mark.parametrize(("part", "made"), [("receivers", receivers), ("settings", settings)])
+def test_a_part_of_the_readme_is_what_the_project_says(part: str, made: Any) -> None:
+    text = README.read_text()
+    pattern = re.compile(rf"(<!-- {part} -->\n).*?(\n<!-- end of {part} -->)", re.S)
+    fresh = pattern.sub(lambda found: f"{found[1]}{made()}{found[2]}", text)
+    if os.environ.get("README") == "write":
+        README.write_text(fresh)
+
+    assert pattern.search(text)
+    assert fresh == text
