@@ -8,7 +8,7 @@ from connector.avro.registry_http import RegistrySettings
 from connector.core.composer import Composer, compile_composer
 from connector.core.subscription import Subscription
 from connector.engine.dispatcher import DispatchLimits
-from connector.engine.ports import Capabilities, ForbiddenTarget, Sender
+from connector.engine.ports import Capabilities
 from connector.engine.pump import FlowLimits
 from connector.engine.worker import WorkerLimits
 from connector.kafka.access import Access
@@ -18,7 +18,6 @@ from connector.kafka.source import KafkaSource
 from connector.kafka.writer import WriterSettings
 from connector.settings import Settings
 from connector.settings.kafka import KafkaSettings
-from connector.subscriptions.build import Defaults, Rules
 from connector.webhook.ed25519 import sign
 from connector.webhook.sender import WebhookSender
 
@@ -137,24 +136,3 @@ def limits_of(settings: Settings) -> WorkerLimits:
         poison_run_max=POISON_RUN_MAX,
         stop_budget_ms=delivery.stop_drain_ms,
     )
-
-
-def rules_of(settings: Settings, sender: Sender) -> Rules:
-    """What a subscriptions file is checked against: our defaults, dialects, and where ``sender`` may send."""
-    delivery = settings.delivery
-
-    def url_fault(url: str) -> str:
-        try:
-            sender.endpoint(url, headers=(), content_type="application/json")
-        except ForbiddenTarget as fault:
-            return str(fault)
-        return ""
-
-    defaults = Defaults(
-        in_flight_max=delivery.lane.in_flight_max,
-        queue_max=delivery.lane.queue_max,
-        body_bytes_max=delivery.body_bytes_max,
-        max_age_extra_ms=delivery.max_age_extra_ms,
-        dialect=settings.all_dialects[delivery.dialect],
-    )
-    return Rules(defaults=defaults, url_fault=url_fault, dialects=settings.all_dialects)

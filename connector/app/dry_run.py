@@ -19,7 +19,6 @@ from connector.app.adapters import (
     limits_of,
     peek_source_of,
     registry_of,
-    rules_of,
     sender_of,
 )
 from connector.app.refusal import Refusal
@@ -34,6 +33,7 @@ from connector.kafka.cluster import APACHE_KAFKA
 from connector.kafka.errors import KafkaTrouble
 from connector.kafka.topics import Topics
 from connector.settings import Settings
+from connector.settings.subscription_rules import subscription_rules
 from connector.subscriptions.file import Unusable, load_subscriptions
 from connector.telemetry.logs import make_log
 from connector.webhook.sender import WebhookSender
@@ -102,7 +102,7 @@ async def _run(settings: Settings, show: Show) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     sender = DrySender(sender_of(settings), show)
-    loaded = load_subscriptions(settings.subscriptions_file, rules_of(settings, sender))
+    loaded = load_subscriptions(settings.subscriptions_file, subscription_rules(settings))
     if isinstance(loaded, Unusable):
         raise Refusal(str(loaded.mistakes))
     try:

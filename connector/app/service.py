@@ -19,7 +19,6 @@ from connector.app.adapters import (
     decoder_of,
     limits_of,
     registry_of,
-    rules_of,
     sender_of,
     source_of,
     tier_source_of,
@@ -39,6 +38,7 @@ from connector.kafka.errors import KafkaTrouble
 from connector.kafka.topics import Topics
 from connector.kafka.writer import KafkaWriter
 from connector.settings import Settings
+from connector.settings.subscription_rules import known_types, subscription_rules
 from connector.subscriptions.watch import SubscriptionsWatch
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Service:
         self._decoder = decoder_of(settings, self._registry)
         self._watch = SubscriptionsWatch(
             settings.subscriptions_file,
-            rules_of(settings, self._sender),
+            subscription_rules(settings, known_types=known_types(settings)),
             self,
             may_shrink=settings.allow_shrink,
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from connector.webhook.head import FORBIDDEN_HEADERS, check_header, request_head
+from connector.core.http_names import FORBIDDEN_HEADERS
+from connector.webhook.head import check_header, request_head
 from connector.webhook.target import parse_target
 
 TARGET = parse_target("https://partner.example/hook", allow_http=False, allowed=())
@@ -23,16 +24,16 @@ def test_the_head_is_rendered_once_in_this_order() -> None:
     )
 
 
-@pytest.mark.parametrize("value", ["", "a", "a b", "a\tb", "!~"])
+@pytest.mark.parametrize("value", ["a", "a b", "a\tb", "!~"])
 def test_printable_values_pass(value: str) -> None:
     check_header("X-Team", value)
 
 
 @pytest.mark.parametrize(
-    "value", ["a\r\nX-Evil: 1", "a\n", "\ra", "a\x00b", " a", "a ", "ä", "a\x7f", "a\u2028b", "\t"]
+    "value", ["", "a\r\nX-Evil: 1", "a\n", "\ra", "a\x00b", " a", "a ", "ä", "a\x7f", "a\u2028b", "\t"]
 )
 def test_a_value_that_could_split_the_request_is_refused_and_not_quoted(value: str) -> None:
-    with pytest.raises(ValueError, match="value of the header X-Team must be printable ASCII") as refused:
+    with pytest.raises(ValueError, match="the header X-Team: .* must be printable ASCII") as refused:
         check_header("X-Team", value)
 
     assert "Evil" not in str(refused.value)
@@ -46,7 +47,7 @@ def test_a_name_that_is_no_token_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(FORBIDDEN_HEADERS))
 def test_headers_of_framing_and_signing_are_the_connectors_own(name: str) -> None:
-    with pytest.raises(ValueError, match="is set by the connector: remove it"):
+    with pytest.raises(ValueError, match="is set by the connector itself; remove it"):
         check_header(name.title(), "a")
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-import orjson
-
 from connector.cli.exits import CommandFailed, Exit
-from connector.settings.flags import add_settings_flags, settings_from
 
 HELP = "read events and deliver webhooks"
 
@@ -27,6 +24,8 @@ example:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
+    from connector.settings.flags import add_settings_flags
+
     parser.description, parser.epilog = DESCRIPTION, EPILOGUE
     parser.add_argument(
         "--dry-run",
@@ -40,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from connector.app.dry_run import run_dry
     from connector.app.process import Failed, run_process
     from connector.app.refusal import Refusal
+    from connector.settings.flags import settings_from
 
     settings = settings_from(args, needs=("kafka.bootstrap_servers", "topics"))
     try:
@@ -55,4 +55,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_line(shown: dict[str, object]) -> None:
+    import orjson
+
     print(orjson.dumps(shown).decode(), flush=True)
