@@ -80,7 +80,8 @@ def settings(spec: TopicSpec, *, replicas: int) -> dict[str, str]:
 
 def missing(spec: TopicSpec, *, bootstrap_servers: str, replicas: int) -> Problem:
     """The problem of a topic that does not exist and may not be created."""
-    configs = " ".join(f"--config {name}={value}" for name, value in settings(spec, replicas=replicas).items())
+    wanted = settings(spec, replicas=replicas)
+    configs = " ".join(f"--config {name}={value}" for name, value in wanted.items())
     return Problem(
         spec.name,
         "it does not exist",
@@ -130,7 +131,7 @@ class _Judged:
         policy = self._found.settings.get("cleanup.policy", "delete")
         if policy != wanted:
             why = "keeps state for ever" if wanted == "compact" else "holds several records of one key"
-            self._setting("cleanup.policy", wanted, f"cleanup.policy is {policy}, but a topic of this role {why}")
+            self._setting("cleanup.policy", wanted, f"cleanup.policy is {policy}, but this topic {why}")
 
     def stamp(self) -> None:
         stamp = self._found.settings.get("message.timestamp.type", "CreateTime")
@@ -146,14 +147,14 @@ class _Judged:
         retention_ms = int(self._found.settings.get("retention.ms", "604800000"))
         is_kept = retention_ms == _UNLIMITED or (wanted_ms != _UNLIMITED and retention_ms >= wanted_ms)
         if not is_kept:
-            least = "without limit" if wanted_ms == _UNLIMITED else f"at least {wanted_ms} ms"
+            least = "unlimited" if wanted_ms == _UNLIMITED else f"at least {wanted_ms} ms"
             self._setting(
-                "retention.ms", str(wanted_ms), f"retention.ms is {retention_ms}, records must be kept {least}"
+                "retention.ms", str(wanted_ms), f"retention.ms is {retention_ms}, but it must be {least}"
             )
         retention_bytes = int(self._found.settings.get("retention.bytes", "-1"))
         if retention_bytes != _UNLIMITED:
             self._setting(
-                "retention.bytes", "-1", f"retention.bytes is {retention_bytes}, so a burst deletes what still waits"
+                "retention.bytes", "-1", f"retention.bytes is {retention_bytes}, so bursts delete what waits"
             )
 
     def message_size(self) -> None:
@@ -198,16 +199,16 @@ class _Judged:
     def _reassignment(self) -> str:
         brokers = sorted(self._found.brokers)
         if len(brokers) < 3:
-            return f"more brokers (the cluster has {len(brokers)}), or --allow-single-replica where loss is acceptable"
-        plan = {
-            "version": 1,
-            "partitions": [
-                {"topic": self._spec.name, "partition": p, "replicas": _three(self._found.replicas[p], brokers, p)}
-                for p in sorted(self._found.replicas)
-            ],
-        }
+            return (
+                f"more brokers (the cluster has {len(brokers)}), or --allow-single-replica where loss may be"
+            )
+        partitions = [
+            {"topic": self._spec.name, "partition": p, "replicas": _three(present, brokers, p)}
+            for p, present in sorted(self._found.replicas.items())
+        ]
+        plan = json.dumps({"version": 1, "partitions": partitions}, separators=(",", ":"))
         return (
-            f"echo '{json.dumps(plan, separators=(',', ':'))}' > replicas.json && kafka-reassign-partitions.sh "
+            f"echo '{plan}' > replicas.json && kafka-reassign-partitions.sh "
             f"--bootstrap-server {self._bootstrap_servers} --reassignment-json-file replicas.json --execute"
         )
 

@@ -101,7 +101,7 @@ def source_topics(
                 "choose another prefix or leave the topic out"
             )
         if name.startswith("__"):
-            raise BadTopicName(f"topic {name} belongs to the cluster itself and cannot be a source: leave it out")
+            raise BadTopicName(f"topic {name} belongs to the cluster and cannot be a source: leave it out")
     if not names and not patterns:
         raise BadTopicName("no source topic is named: give at least one name or pattern")
     return SourceTopics(tuple(names), _compiled(patterns), _compiled(exclusions), prefix)

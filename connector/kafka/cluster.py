@@ -13,7 +13,13 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+)
 from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
@@ -97,14 +103,17 @@ class Cluster:
         )
 
     def create(self, topic: str, *, partitions: int, replicas: int, settings: Mapping[str, str]) -> None:
-        """Create a topic; one that another worker created meanwhile is fine."""
+        """Create a topic; one that another worker created meanwhile is fine. The trouble is fatal when the
+        cluster will not, whenever it is asked."""
         wanted = NewTopic(topic, partitions, replicas, config=dict(settings))
         future = self._admin.create_topics([wanted], request_timeout=CALL_TIMEOUT_S)[topic]
         try:
             future.result(CALL_TIMEOUT_S + 1)
         except KafkaException as error:
-            if error_of(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise self._trouble(f"topic {topic} cannot be created", error) from None
+            code = error_of(error).code()
+            if code != KafkaError.TOPIC_ALREADY_EXISTS:
+                what = self._trouble(f"topic {topic} cannot be created", error).what
+                raise KafkaTrouble(what, is_fatal=code in _WILL_NOT_CREATE) from None
         except FutureTimeout:
             raise KafkaTrouble(f"topic {topic} cannot be created: the cluster did not answer") from None
 
@@ -135,6 +144,41 @@ class Cluster:
             TopicPartition(asked.topic, asked.partition): self._result(future).offset
             for asked, future in futures.items()
         }
+
+    def committed(self, group: str, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """What ``group`` has committed in each partition, asked from outside it; partitions without a
+        commit are left out."""
+        asked = [ClientPartition(tp.topic, tp.partition) for tp in tps]
+        if not asked:
+            return {}
+        request = ConsumerGroupTopicPartitions(group, asked)
+        futures = self._admin.list_consumer_group_offsets([request], request_timeout=CALL_TIMEOUT_S)
+        found = self._result(futures[group]).topic_partitions
+        return {TopicPartition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+    # ── removal ─────────────────────────────────────────────────────────────────────────────────
+
+    def delete_topics(self, topics: Sequence[str]) -> None:
+        """Delete topics with all their records; those that do not exist are gone already."""
+        if topics:
+            futures = self._admin.delete_topics(list(topics), request_timeout=CALL_TIMEOUT_S)
+            self._all_gone(futures, KafkaError.UNKNOWN_TOPIC_OR_PART)
+
+    def delete_groups(self, groups: Sequence[str]) -> None:
+        """Delete groups without members, with their offsets."""
+        if groups:
+            futures = self._admin.delete_consumer_groups(list(groups), request_timeout=CALL_TIMEOUT_S)
+            self._all_gone(futures, KafkaError.GROUP_ID_NOT_FOUND)
+
+    def _all_gone(self, futures: Mapping[str, Future[Any]], gone_code: int) -> None:
+        for name, future in futures.items():
+            try:
+                future.result(CALL_TIMEOUT_S + 1)
+            except KafkaException as error:
+                if error_of(error).code() != gone_code:
+                    raise self._trouble(f"{name} cannot be deleted", error) from None
+            except FutureTimeout:
+                raise KafkaTrouble(f"{name} cannot be deleted: the cluster did not answer") from None
 
     # ── answers ─────────────────────────────────────────────────────────────────────────────────
 
@@ -176,6 +220,17 @@ class Cluster:
 _ABSENCE: dict[int, Absence] = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: "missing",
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "forbidden",
+}
+
+
+_WILL_NOT_CREATE = {
+    KafkaError.TOPIC_EXCEPTION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.INVALID_CONFIG,
+    KafkaError.INVALID_PARTITIONS,
+    KafkaError.INVALID_REPLICATION_FACTOR,
+    KafkaError.POLICY_VIOLATION,
 }
 
 

@@ -92,8 +92,10 @@ def _record(message: Message, topic: str, partition: int, offset: int, topic_id:
     unreadable = ""
     try:
         headers = message.headers() or ()  # type: ignore[assignment]  # consumed headers are bytes
-    except (UnicodeDecodeError, ValueError) as error:
-        unreadable = f"the headers cannot be read: {type(error).__name__}"
+    except (SystemError, UnicodeDecodeError):
+        # Only names are decoded, and the client wraps its own UnicodeDecodeError. Ask no second time: it
+        # answers then, with holes where the names should be.
+        unreadable = "The name of a header is not UTF-8."
     leader_epoch = message.leader_epoch()
     return Record(
         topic,

@@ -1,4 +1,4 @@
-"""The polling thread of a group member: fetches, rebalances, commits.
+"""The polling thread of a group member: fetches, rebalances, mends.
 
 It only polls, and never longer than :data:`POLL_S`, so that the member stays alive whatever the
 receivers do. What it promises:
@@ -6,37 +6,35 @@ receivers do. What it promises:
 * per epoch the engine hears ``assigned`` first, then records, then ``revoking`` or ``lost``, then nothing;
 * nothing is fetched without a grant. Up to :data:`STARVED_S` it just does not ask, since pausing throws
   away what was fetched ahead; then it pauses everything and polls on for the group's sake;
-* a commit is sent only for a live epoch and never backwards: the coordinator would take both;
 * positions come from commits and from the sources topic. The client's own reset is ``error``: it never
-  moves by itself, and whatever it cannot read is decided by :func:`~connector.core.start.after_reset`.
+  moves by itself, and what it cannot read is decided by :func:`~connector.core.start.after_reset`;
+* what the cluster refuses or does not answer is told and tried again, and other partitions flow on.
+
+Commits are :mod:`~connector.kafka.committer`'s.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import queue
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as ClientPartition
 
-from connector.core.start import (
-    BeyondEnd,
-    MadeAnew,
-    Overtaken,
-    Readable,
-    Start,
-    after_reset,
-)
+from connector.core.start import BeyondEnd, MadeAnew, Overtaken, Readable, Start, after_reset
 from connector.engine.ports import Assignment, Commit, CommitResult, Fetched, Jump, Reading, TopicPartition
-from connector.kafka.access import consumer_properties
+from connector.kafka.access import LOGGER, consumer_properties
 from connector.kafka.bridge import Bridge
 from connector.kafka.cluster import CALL_TIMEOUT_S, Cluster, TopicLook
+from connector.kafka.committer import Committer
 from connector.kafka.errors import KafkaTrouble, error_of, is_out_of_reach, words
+from connector.kafka.holdings import Holdings
 from connector.kafka.intake import Held, sort
 from connector.kafka.opening import CommittedOffset, Opened, Opener
 from connector.kafka.sources_store import SourcesStore
@@ -44,10 +42,9 @@ from connector.kafka.sources_store import SourcesStore
 POLL_S = 0.1
 STARVED_S = 2.0
 RETRY_S = 1.0
-NOTE_EVERY_S = 60.0
-COMMIT_ANSWER_S = 60.0
+_JOIN_LOOK_MS = 500
 
-Protocol = Literal["classic", "consumer"]
+GroupProtocol = Literal["classic", "consumer"]
 Strategy = Literal["cooperative-sticky", "range"]
 
 
@@ -65,7 +62,7 @@ class MemberSettings:
     group: str
     groups: tuple[str, ...] = ()
     start: Start | None = None
-    protocol: Protocol = "classic"
+    protocol: GroupProtocol = "classic"
     strategy: Strategy = "cooperative-sticky"
     batch_records_max: int = 500
     queued_bytes_max: int = 8 << 20
@@ -94,10 +91,12 @@ class Member:
         own_cluster: Cluster,
         sources_topic: str,
     ) -> None:
+        """Raises :class:`~connector.kafka.errors.KafkaTrouble` when the client refuses its settings."""
         self._settings = settings
         self._bridge = bridge
         self._reading = reading
         self._cluster = cluster
+        self._consumer = self._new_consumer()
         self._store = SourcesStore(own_cluster, sources_topic)
         self._opener = Opener(
             cluster=cluster,
@@ -107,24 +106,28 @@ class Member:
             start=settings.start,
             committed=self._committed_offsets,
         )
-        self._consumer = self._new_consumer()
-        self._is_eager = settings.protocol == "classic" and settings.strategy == "range"
-        self._is_closing = False
+        is_eager = settings.protocol == "classic" and settings.strategy == "range"
+        self._holdings = Holdings(self._consumer, is_eager=is_eager)
+        self._committer = Committer(
+            consumer=self._consumer,
+            holdings=self._holdings,
+            store=self._store,
+            access=cluster.access,
+            answer=self._answer,
+            complain=self.complain,
+        )
         self._epochs = itertools.count(1)
-        self._held: dict[tuple[str, int], Held] = {}
-        self._waiting: dict[TopicPartition, None] = {}  # ours, but not placed yet; in order
-        self._resets: dict[TopicPartition, bool] = {}  # unreadable positions; whether the log was cut
+        self._is_closing = False
+        self._has_joined = False
         self._wanted: frozenset[str] = frozenset()
         self._begun: set[str] = set()
         self._subscribed: frozenset[str] = frozenset()
+        self._waiting: dict[TopicPartition, None] = {}  # given to us, not placed yet; in order
+        self._resets: dict[TopicPartition, bool] = {}  # unreadable positions; whether the log was cut
         self._retry_at_s = float("inf")
         self._grants = 0
-        self._starved_at_s = time.monotonic()
-        self._is_starved = False  # everything is paused
+        self._fetched_at_s = time.monotonic()
         self._carry: list[Fetched] = []
-        self._to_commit: list[Commit] = []
-        self._in_flight: list[Commit] = []
-        self._in_flight_since_s = 0.0
 
     def _new_consumer(self) -> Consumer:
         settings = self._settings
@@ -140,6 +143,9 @@ class Member:
         }
         if settings.protocol == "classic":
             properties["partition.assignment.strategy"] = settings.strategy
+        else:
+            # This protocol calls nobody back when a member joins and gets no partition.
+            properties |= {"statistics.interval.ms": _JOIN_LOOK_MS, "stats_cb": self._on_statistics}
         try:
             return Consumer(properties)
         except KafkaException as error:
@@ -155,38 +161,32 @@ class Member:
         self._grants += 1
 
     def pause(self, tp: TopicPartition) -> None:
-        held = self._held.get((tp.topic, tp.partition))
-        if held is not None and not held.is_paused:
-            held.is_paused = True
-            self._consumer.pause([_plain(tp)])
+        self._holdings.pause(tp)
 
     def resume(self, tp: TopicPartition) -> None:
-        held = self._held.get((tp.topic, tp.partition))
-        if held is not None and held.is_paused:
-            held.is_paused = False
-            if not self._is_starved:
-                self._consumer.resume([_plain(tp)])
+        self._holdings.resume(tp)
 
     def commit(self, commits: Sequence[Commit]) -> None:
-        self._to_commit.extend(commits)
+        self._committer.ask(commits)
 
     def close(self) -> None:
         self._is_closing = True
 
-    def complain(self, what: str, *, is_fatal: bool = False) -> None:
-        self._bridge.tell(partial(self._reading.faulted, what, is_fatal=is_fatal))
-        self._is_closing = self._is_closing or is_fatal
-
     def looked(self, looks: Mapping[str, TopicLook]) -> None:
         """The topics as they are now: notice what has gone, come back, or been made anew."""
-        for topic, look in looks.items():
-            if topic in self._wanted and look.absence:
+        for look in looks.values():
+            if look.absence and look.topic in self._begun:
                 self.complain(_absent(look))
-        for held in list(self._held.values()):
-            look = looks.get(held.tp.topic, _UNSEEN)
-            if held.topic_id and look.id and held.topic_id != look.id:
+        for held in self._holdings:
+            found = looks.get(held.tp.topic)
+            if found is not None and held.topic_id and found.id and held.topic_id != found.id:
                 self._resets[held.tp] = False
         self._retry_at_s = time.monotonic()
+
+    def complain(self, what: str, *, is_fatal: bool = False) -> None:
+        """Tell what an operator must know; a fatal one ends this member."""
+        self._bridge.tell(partial(self._reading.faulted, what, is_fatal=is_fatal))
+        self._is_closing = self._is_closing or is_fatal
 
     # ── the thread ──────────────────────────────────────────────────────────────────────────────
 
@@ -198,8 +198,8 @@ class Member:
         except KafkaException as error:
             self.complain(self._words(error_of(error)), is_fatal=True)
         except Exception as error:
+            LOGGER.exception("a fault in the polling thread")
             self.complain(f"a fault in the polling thread: {error!r}", is_fatal=True)
-            raise
         finally:
             self._consumer.close()
             self._store.close()
@@ -211,7 +211,7 @@ class Member:
             self._begin_topics()
             self._open_waiting()
             self._mend_resets()
-        self._send_commits()
+        self._committer.send()
         if self._grants:
             self._fetch()
         else:
@@ -220,47 +220,48 @@ class Member:
     def _retry_soon(self) -> None:
         self._retry_at_s = min(self._retry_at_s, time.monotonic() + RETRY_S)
 
+    def _troubled(self, trouble: KafkaTrouble) -> None:
+        self.complain(trouble.what, is_fatal=trouble.is_fatal)
+        self._retry_soon()
+
     # ── fetching ────────────────────────────────────────────────────────────────────────────────
 
     def _fetch(self) -> None:
-        if self._is_starved:
-            self._end_starving()
+        if self._holdings.is_starved:
+            self._holdings.feed()
         batch = self._carry or self._poll(POLL_S, self._settings.batch_records_max)
         self._carry = []
-        live = {held.epoch for held in self._held.values()}
-        batch = [part for part in batch if part.epoch in live]
+        batch = [part for part in batch if self._holdings.has_epoch(part.tp, part.epoch)]
+        self._fetched_at_s = time.monotonic()
         if batch:
             self._grants -= 1
-            self._starved_at_s = time.monotonic()
             self._bridge.tell(partial(self._reading.fetched, batch))
 
     def _idle(self) -> None:
-        """No grant: stay in the group. What a poll brings all the same waits in the carry."""
+        """No grant: stay in the group. What a poll brings all the same waits in the carry, one record
+        at a time until everything is paused."""
         self._bridge.obey(wait_s=POLL_S / 2)
         if self._grants:
             return
-        if not self._is_starved and time.monotonic() - self._starved_at_s > STARVED_S:
-            self._is_starved = True
-            self._consumer.pause([_plain(held.tp) for held in self._held.values()])
-        self._carry.extend(self._poll(0, 1))
-
-    def _end_starving(self) -> None:
-        self._is_starved = False
-        self._consumer.resume([_plain(held.tp) for held in self._held.values() if not held.is_paused])
+        if not self._holdings.is_starved and time.monotonic() - self._fetched_at_s > STARVED_S:
+            self._holdings.starve()
+        self._carry += self._poll(0, 1)
 
     def _poll(self, wait_s: float, records_max: int) -> list[Fetched]:
+        """Up to ``records_max`` records. One is waited for, the others are taken if they are there:
+        a call that waits for many waits its whole time out when fewer come."""
         messages: list[Message] = []
         try:
             first = self._consumer.poll(wait_s)
             if first is not None:
                 messages.append(first)
                 if records_max > 1:
-                    messages.extend(self._consumer.consume(records_max - 1, 0))
+                    messages += self._consumer.consume(records_max - 1, 0)
         except KafkaException as error:
             self._on_error(error_of(error))
         if not messages:
             return []
-        found = sort(messages, self._held)
+        found = sort(messages, self._holdings.by_key)
         for message in found.errors:
             self._on_message_error(message)
         for tp, offset in found.regressed.items():
@@ -268,16 +269,14 @@ class Member:
         return found.batch
 
     def _on_message_error(self, message: Message) -> None:
-        error = message.error()
-        assert error is not None
-        topic, partition = message.topic(), message.partition()
-        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION):
-            if topic is not None and partition is not None:
-                self._resets[TopicPartition(topic, partition)] = error.code() == KafkaError._LOG_TRUNCATION
-                self._retry_at_s = 0.0
-            return
-        where = f"topic {topic}: " if topic else ""
-        self._on_error(error, where)
+        error, topic, partition = message.error(), message.topic(), message.partition()
+        assert error is not None, "only messages that are errors are sorted out"
+        is_cut = error.code() == KafkaError._LOG_TRUNCATION
+        if (is_cut or error.code() == KafkaError._AUTO_OFFSET_RESET) and topic and partition is not None:
+            self._resets[TopicPartition(topic, partition)] = is_cut
+            self._retry_at_s = 0.0
+        else:
+            self._on_error(error, f"topic {topic}: " if topic else "")
 
     def _on_error(self, error: KafkaError, where: str = "") -> None:
         is_fatal = error.fatal() or error.code() == KafkaError._FATAL
@@ -289,8 +288,7 @@ class Member:
     def _begin_topics(self) -> None:
         """Begin the wanted topics that are not begun yet, then subscribe to all that are."""
         try:
-            looks = self._opener.look(self._wanted - self._begun)
-            for look in looks.values():
+            for look in self._opener.look(self._wanted - self._begun).values():
                 if look.absence:
                     self.complain(_absent(look))
                 else:
@@ -298,17 +296,18 @@ class Member:
         except KafkaTrouble as trouble:
             self._troubled(trouble)
         topics = self._wanted & self._begun
-        if topics != self._subscribed:
-            self._subscribed = topics
-            if topics:
-                self._consumer.subscribe(
-                    sorted(topics),
-                    on_assign=self._on_assign,
-                    on_revoke=self._on_revoke,
-                    on_lost=self._on_lost,
-                )
-            else:
-                self._consumer.unsubscribe()
+        if topics == self._subscribed:
+            return
+        self._subscribed = topics
+        if topics:
+            self._consumer.subscribe(
+                sorted(topics),
+                on_assign=self._on_assign,
+                on_revoke=self._on_revoke,
+                on_lost=self._on_lost,
+            )
+        else:
+            self._consumer.unsubscribe()
 
     def _begin_topic(self, look: TopicLook) -> None:
         try:
@@ -317,21 +316,24 @@ class Member:
         except KafkaTrouble as trouble:
             self._troubled(trouble)
 
-    def _troubled(self, trouble: KafkaTrouble) -> None:
-        self.complain(trouble.what, is_fatal=trouble.is_fatal)
-        self._retry_soon()
-
     # ── rebalancing (called back inside poll, consume and close) ────────────────────────────────
 
     def _on_assign(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
         self._waiting.update((_tp(p), None) for p in partitions)
         if not self._open_waiting():
-            # The callback must assign something, or the client would assign as it likes.
-            self._assign([])
-            self._bridge.tell(partial(self._reading.assigned, []))
+            self._take([])
+
+    def _on_statistics(self, text: str) -> None:
+        """Connected to the group's coordinator is as near to joined as this protocol shows; a refused
+        member hears of it as an error."""
+        if self._has_joined or not self._subscribed:
+            return
+        if json.loads(text).get("cgrp", {}).get("state") == "up":
+            self._tell_assigned([])
 
     def _open_waiting(self) -> bool:
-        """Place and read what is ours and not read yet. What fails is tried again every second."""
+        """Place and read what is ours and not read yet. What fails is tried again every second: a
+        position is never guessed."""
         if not self._waiting:
             return False
         try:
@@ -347,78 +349,51 @@ class Member:
         return True
 
     def _take(self, opened: Sequence[Opened]) -> None:
-        for one in opened:
-            self._held[one.tp.topic, one.tp.partition] = Held(
-                one.tp, next(self._epochs), one.place.offset, one.topic_id, one.entry
-            )
-        self._assign([one.tp for one in opened])
-        self._bridge.tell(partial(self._reading.assigned, [self._assignment(one) for one in opened]))
+        self._holdings.take(
+            [Held(o.tp, next(self._epochs), o.place.offset, o.topic_id, o.entry) for o in opened]
+        )
+        self._tell_assigned([self._assignment(one.tp, one.metadata) for one in opened])
         for one in opened:
             if one.place.why:
-                self._jump(
-                    one.tp,
-                    from_offset=-1 if one.committed is None else one.committed,
-                    to_offset=one.place.offset,
-                    reason=one.place.why,
-                )
+                before = -1 if one.committed is None else one.committed
+                self._jump(one.tp, from_offset=before, to_offset=one.place.offset, reason=one.place.why)
 
-    def _assignment(self, one: Opened) -> Assignment:
-        held = self._held[one.tp.topic, one.tp.partition]
+    def _tell_assigned(self, assignments: Sequence[Assignment]) -> None:
+        self._has_joined = True
+        self._bridge.tell(partial(self._reading.assigned, assignments))
+
+    def _assignment(self, tp: TopicPartition, metadata: str = "") -> Assignment:
+        held = self._holdings.of(tp)
+        assert held is not None, "asked only for what was just taken"
         return Assignment(
-            tp=one.tp,
+            tp=tp,
             epoch=held.epoch,
             position=held.position,
-            committed_metadata=one.metadata,
-            topic_id=one.topic_id,
+            committed_metadata=metadata,
+            topic_id=held.topic_id,
         )
 
-    def _assign(self, tps: Sequence[TopicPartition]) -> None:
-        """Read these held partitions from their positions. A paused state survives in the client
-        from an earlier assignment, so each is resumed."""
-        added = [self._placed(tp) for tp in tps]
-        if self._is_eager:
-            self._consumer.assign([self._placed(held.tp) for held in self._held.values()])
-        else:
-            self._consumer.incremental_assign(added)
-        self._consumer.resume(added)
-        if self._is_starved:
-            self._consumer.pause(added)
-
-    def _placed(self, tp: TopicPartition) -> ClientPartition:
-        return ClientPartition(tp.topic, tp.partition, self._held[tp.topic, tp.partition].position)
-
-    def _unassign(self, tps: Sequence[TopicPartition]) -> None:
-        if not self._is_eager:
-            self._consumer.incremental_unassign([_plain(tp) for tp in tps])
-
     def _on_revoke(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
-        held = self._held_of(partitions)
+        held = self._held_among(partitions)
         if held:
-            commits = self._drain([one.tp for one in held])
-            self._commit_finally(commits)
+            self._committer.send_last(self._drain(held))
         self._drop(partitions)
 
     def _on_lost(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
-        held = self._held_of(partitions)
+        held = self._held_among(partitions)
         if held:
-            self._bridge.tell(partial(self._reading.lost, [one.tp for one in held]))
+            self._bridge.tell(partial(self._reading.lost, held))
         self._drop(partitions)
 
-    def _held_of(self, partitions: Iterable[ClientPartition]) -> list[Held]:
-        found = (self._held.get((p.topic, p.partition)) for p in partitions)
-        return [held for held in found if held is not None]
+    def _held_among(self, partitions: Sequence[ClientPartition]) -> list[TopicPartition]:
+        return [tp for tp in map(_tp, partitions) if self._holdings.of(tp) is not None]
 
     def _drop(self, partitions: Sequence[ClientPartition]) -> None:
-        assigned = [held.tp for held in self._held_of(partitions)]
-        for partition in partitions:
-            tp = _tp(partition)
-            self._held.pop((tp.topic, tp.partition), None)
+        tps = [_tp(p) for p in partitions]
+        for tp in tps:
             self._waiting.pop(tp, None)
             self._resets.pop(tp, None)
-        if self._is_eager:
-            self._consumer.unassign()
-        else:
-            self._unassign(assigned)
+        self._holdings.drop(tps)
 
     def _drain(self, tps: Sequence[TopicPartition]) -> Sequence[Commit]:
         """Have the engine finish with these; its last commits, or none when it takes too long."""
@@ -428,104 +403,24 @@ class Member:
         try:
             return answer.get(timeout=budget_ms / 1000 + 1)
         except queue.Empty:
-            self.complain("partitions were handed back before they were drained; some records come twice")
+            self.complain("partitions were handed back before they were drained: some records come twice")
             return ()
 
     # ── commits ─────────────────────────────────────────────────────────────────────────────────
 
-    def _send_commits(self) -> None:
-        """One request at a time, so that no older commit can overtake a newer one."""
-        if self._in_flight:
-            if time.monotonic() - self._in_flight_since_s < COMMIT_ANSWER_S:
-                return
-            self._answer(self._in_flight, "no answer from the group's coordinator")
-            self._in_flight = []
-        first = {commit.tp: commit for commit in reversed(self._to_commit)}  # the first of each partition
-        commits = list(first.values())
-        self._to_commit = [commit for commit in self._to_commit if first[commit.tp] is not commit]
-        live = [commit for commit in commits if self._is_live(commit)]
-        forward = [commit for commit in live if commit.offset >= self._held_by(commit).committed]
-        self._answer([c for c in live if c not in forward], "it is behind what is committed already")
-        if not forward:
-            return
-        try:
-            self._consumer.commit(offsets=[_offset(c) for c in forward], asynchronous=True)
-        except KafkaException as error:
-            self._answer(forward, self._words(error_of(error)))
-        else:
-            self._in_flight = forward
-            self._in_flight_since_s = time.monotonic()
-
     def _on_commit(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
-        commits, self._in_flight = self._in_flight, []
-        errors = {_tp(p): p.error for p in partitions}
-        results = []
-        for commit in commits:
-            why = errors.get(commit.tp) or error
-            if not self._is_live(commit):
-                continue
-            if why is None:
-                self._committed(commit)
-                results.append(CommitResult(commit=commit))
-            else:
-                results.append(
-                    CommitResult(commit=commit, error=self._words(why), is_metadata_refused=_is_too_long(why))
-                )
-        if results:
-            self._bridge.tell(partial(self._reading.committed, results))
+        self._committer.answered(error, partitions)
 
-    def _commit_finally(self, commits: Sequence[Commit]) -> None:
-        """The last commit of these epochs, waited for: the next owner reads on from it."""
-        last = [c for c in commits if self._is_live(c) and c.offset >= self._held_by(c).committed]
-        if not last:
-            return
-        error = self._commit_now([_offset(c) for c in last])
-        if error is not None and _is_too_long(error):
-            error = self._commit_now([ClientPartition(c.tp.topic, c.tp.partition, c.offset) for c in last])
-        if error is not None:
-            self.complain(f"the last commit before handing back failed ({self._words(error)}); some records come twice")
-            return
-        for commit in last:
-            self._committed(commit)
-
-    def _commit_now(self, offsets: list[ClientPartition]) -> KafkaError | None:
-        try:
-            done = self._consumer.commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:
-            return error_of(error)
-        return next((p.error for p in done or () if p.error is not None), None)
-
-    def _committed(self, commit: Commit) -> None:
-        """Remember it here, and in the sources topic once a minute."""
-        held = self._held_by(commit)
-        held.committed = commit.offset
-        now_s = time.monotonic()
-        if held.entry is None or now_s - held.noted_at_s < NOTE_EVERY_S:
-            return
-        held.noted_at_s = now_s
-        try:
-            self._store.note(replace(held.entry, watermark=commit.offset))
-        except KafkaTrouble as trouble:
-            self.complain(trouble.what)
-
-    def _answer(self, commits: Sequence[Commit], error: str) -> None:
-        results = [CommitResult(commit=c, error=error) for c in commits if self._is_live(c)]
-        if results:
-            self._bridge.tell(partial(self._reading.committed, results))
-
-    def _is_live(self, commit: Commit) -> bool:
-        held = self._held.get((commit.tp.topic, commit.tp.partition))
-        return held is not None and held.epoch == commit.epoch
-
-    def _held_by(self, commit: Commit) -> Held:
-        return self._held[commit.tp.topic, commit.tp.partition]
+    def _answer(self, results: Sequence[CommitResult]) -> None:
+        self._bridge.tell(partial(self._reading.committed, results))
 
     def _committed_offsets(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, CommittedOffset]:
         """What the group has committed; partitions without are left out."""
         if not tps:
             return {}
+        asked = [ClientPartition(tp.topic, tp.partition) for tp in tps]
         try:
-            found = self._consumer.committed([_plain(tp) for tp in tps], timeout=CALL_TIMEOUT_S)
+            found = self._consumer.committed(asked, timeout=CALL_TIMEOUT_S)
         except KafkaException as error:
             raise KafkaTrouble(f"committed offsets cannot be read: {self._words(error_of(error))}") from None
         refused = next((p.error for p in found if p.error is not None), None)
@@ -539,16 +434,15 @@ class Member:
         """Decide for each unreadable position. The client says so once and is then silent for ever,
         so what cannot be decided yet stays here and is tried again."""
         for tp, is_cut in list(self._resets.items()):
-            held = self._held.get((tp.topic, tp.partition))
-            if held is None:
-                del self._resets[tp]
-                continue
+            held = self._holdings.of(tp)
             try:
-                self._mend(held, is_cut=is_cut)
+                if held is None or self._mend(held, is_cut=is_cut):
+                    del self._resets[tp]
             except KafkaTrouble as trouble:
                 self._troubled(trouble)
 
-    def _mend(self, held: Held, *, is_cut: bool) -> None:
+    def _mend(self, held: Held, *, is_cut: bool) -> bool:
+        """Whether the partition is read again."""
         tp = held.tp
         look = self._opener.look([tp.topic])[tp.topic]
         if look.absence:
@@ -564,52 +458,38 @@ class Member:
         )
         match verdict:
             case BeyondEnd():
-                # Looked at again every few seconds, so the alert is not a single line in the past.
+                # Told again at every look, so that the alert is not a single line in the past.
                 self.complain(
                     f"{tp} is held: the group is at offset {held.position}, but its log ends at {log_end}. "
                     "Stop all workers and say where to go on: kafka-consumer-groups.sh --bootstrap-server "
                     f"{self._cluster.access.bootstrap_servers} --group {self._settings.group} "
                     f"--topic {tp.topic}:{tp.partition} --reset-offsets --to-offset {log_end} --execute"
                 )
-                return
+                return False
             case MadeAnew():
-                self._opener.begin(look)
                 opened = self._opener.open([tp])
-                self._give_up(held)
+                if not opened:
+                    raise KafkaTrouble(f"{tp} is gone")
+                self._bridge.tell(partial(self._reading.lost, [tp]))
+                self._holdings.drop([tp])
                 self._take(opened)
             case Overtaken(offset, lost):
-                before, held.position = held.position, offset
-                self._jump(tp, from_offset=before, to_offset=offset, reason="retention", lost=lost)
-                self._reread(tp)
+                self._jump(tp, from_offset=held.position, to_offset=offset, reason="retention", lost=lost)
+                held.position = offset
+                self._holdings.reread(held)
             case Readable():
-                self._reread(tp)
-        self._resets.pop(tp, None)
+                self._holdings.reread(held)
+        return True
 
     def _regressed(self, tp: TopicPartition, offset: int) -> None:
         """An offset came that is not above the last one, and nothing of ours explains it: the log was
         cut or made anew. What was known of the old one must not be applied to it."""
-        held = self._held[tp.topic, tp.partition]
+        held = self._holdings.of(tp)
+        assert held is not None, "only what is held can regress"
         self._bridge.tell(partial(self._reading.lost, [tp]))
         self._jump(tp, from_offset=held.position, to_offset=offset, reason="truncated")
-        fresh = replace(held, epoch=next(self._epochs), position=offset, committed=-1)
-        self._held[tp.topic, tp.partition] = fresh
-        assignment = Assignment(tp=tp, epoch=fresh.epoch, position=offset, topic_id=fresh.topic_id)
-        self._bridge.tell(partial(self._reading.assigned, [assignment]))
-        self._reread(tp)
-
-    def _give_up(self, held: Held) -> None:
-        self._bridge.tell(partial(self._reading.lost, [held.tp]))
-        self._unassign([held.tp])
-        del self._held[held.tp.topic, held.tp.partition]
-
-    def _reread(self, tp: TopicPartition) -> None:
-        """Read again from the position held. A seek is refused once the client has given up on a
-        partition; leaving and taking it again is not."""
-        held = self._held[tp.topic, tp.partition]
-        self._unassign([tp])
-        self._assign([tp])
-        if held.is_paused:
-            self._consumer.pause([_plain(tp)])
+        self._holdings.renew(held, epoch=next(self._epochs), position=offset)
+        self._tell_assigned([self._assignment(tp)])
 
     def _jump(
         self,
@@ -627,26 +507,11 @@ class Member:
         return self._cluster.access.redact(words(error))
 
 
-_UNSEEN = TopicLook(topic="")
-
-
 def _absent(look: TopicLook) -> str:
     if look.absence == "forbidden":
         return f"topic {look.topic} may not be read by this user: grant READ and DESCRIBE on it"
     return f"topic {look.topic} does not exist: create it, or take it out of the sources"
 
 
-def _is_too_long(error: KafkaError) -> bool:
-    return error.code() == KafkaError.OFFSET_METADATA_TOO_LARGE
-
-
 def _tp(partition: ClientPartition) -> TopicPartition:
     return TopicPartition(partition.topic, partition.partition)
-
-
-def _plain(tp: TopicPartition) -> ClientPartition:
-    return ClientPartition(tp.topic, tp.partition)
-
-
-def _offset(commit: Commit) -> ClientPartition:
-    return ClientPartition(commit.tp.topic, commit.tp.partition, commit.offset, metadata=commit.metadata)

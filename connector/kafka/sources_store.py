@@ -56,7 +56,8 @@ class SourcesStore:
         try:
             if len(self._positions) != look.partitions:
                 self._entries = {}
-                self._positions = {tp.partition: at for tp, at in self._cluster.offsets(tps, "earliest").items()}
+                starts = self._cluster.offsets(tps, "earliest")
+                self._positions = {tp.partition: offset for tp, offset in starts.items()}
                 self._consumer.assign(
                     [ClientPartition(self._topic, p, at) for p, at in self._positions.items()]
                 )

@@ -9,6 +9,7 @@ from connector.core.topic_check import Problem, TopicSpec, check, missing, repli
 from connector.engine.ports import Capabilities
 from connector.kafka.access import Access
 from connector.kafka.cluster import APACHE_KAFKA, Cluster, TopicLook
+from connector.kafka.errors import KafkaTrouble
 
 
 class Topics:
@@ -58,8 +59,7 @@ class Topics:
             if absence == "forbidden":
                 problems.append(_forbidden(spec.name))
             elif absence == "missing" and may_create and cluster.capabilities.can_create_topics:
-                wanted = settings(spec, replicas=replicas)
-                cluster.create(spec.name, partitions=spec.partitions, replicas=replicas, settings=wanted)
+                problems += self._create(spec, brokers=len(brokers), replicas=replicas)
             elif absence == "missing":
                 problems.append(missing(spec, bootstrap_servers=bootstrap_servers, replicas=replicas))
             elif cluster.capabilities.can_describe_topics:
@@ -71,6 +71,28 @@ class Topics:
                     allow_single_replica=allow_single_replica,
                 )
         return problems
+
+
+    def _create(self, spec: TopicSpec, *, brokers: int, replicas: int) -> list[Problem]:
+        """What keeps the topic from being created for good; trying again is for what passes."""
+        if replicas > brokers:
+            return [
+                Problem(
+                    spec.name,
+                    f"it needs {replicas} replicas and the cluster has {brokers} broker(s)",
+                    "more brokers, or --allow-single-replica where loss may be",
+                )
+            ]
+        wanted = settings(spec, replicas=replicas)
+        try:
+            self._cluster.create(spec.name, partitions=spec.partitions, replicas=replicas, settings=wanted)
+        except KafkaTrouble as trouble:
+            if not trouble.is_fatal:
+                raise
+            servers = self._cluster.access.bootstrap_servers
+            by_hand = missing(spec, bootstrap_servers=servers, replicas=replicas).cure
+            return [Problem(spec.name, trouble.what, f"another prefix, or, as a user who may: {by_hand}")]
+        return []
 
 
 def _forbidden(topic: str) -> Problem:

@@ -142,7 +142,11 @@ class KafkaWriter:
         """The client is gone: nobody will report on these any more."""
         outstanding, self._outstanding = self._outstanding, {}
         for done in outstanding.values():
-            done(NotWritten("passing", "the client failed before the broker acknowledged"))
+            done(NotWritten("passing", "the client ended before the broker acknowledged"))
+
+    def _abandon_pending(self) -> None:
+        while self._pending:
+            self._pending.popleft().done(NotWritten("passing", "the writer closed before its turn came"))
 
     # ── on the thread ───────────────────────────────────────────────────────────────────────────
 
@@ -160,6 +164,7 @@ class KafkaWriter:
                 if not self.outstanding or time.monotonic() > closing_at_s:
                     break
         self._bridge.tell(self._abandon)
+        self._bridge.tell(self._abandon_pending)
 
     def _poll(self, producer: Producer) -> None:
         try:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from connector.engine.ports import TopicPartition
 from connector.kafka.mock_cluster import MockCluster
-from tests.support.kafka_beds import BuiltInBed
+from tests.support.kafka_beds import Bed, BuiltInBed
 from tests.support.names import Names
-from tests.support.source_contract import SourceContract
+from tests.support.source_contract import Join, SourceContract
 
 
 class BuiltIn:
@@ -25,6 +26,19 @@ class TestCooperative(BuiltIn, SourceContract):
 
 class TestEager(BuiltIn, SourceContract):
     strategy = "range"
+
+    async def test_partitions_move_to_a_second_member_with_their_last_commit(
+        self, bed: Bed, join: Join, four: list[TopicPartition]
+    ) -> None:
+        """This cluster takes no commit during an eager rebalance, as a real one does: then it is said."""
+        _, first = await join()
+        await first.until_assigned(4)
+        first.last_commits = lambda tps: [first.commit_of(tp, 0) for tp in tps]
+
+        _, second = await join()
+        await second.until_assigned(2)
+
+        await first.until_fault("last commit", "come twice")
 
 
 class TestConsumerProtocol(BuiltIn, SourceContract):

@@ -63,7 +63,12 @@ class ApacheBed:
 
 
 def produce(
-    bed: Bed, topic: str, values: Iterable[bytes | None], *, partition: int = 0, headers: Sequence[Header] = ()
+    bed: Bed,
+    topic: str,
+    values: Iterable[bytes | None],
+    *,
+    partition: int = 0,
+    headers: Sequence[Header] = (),
 ) -> None:
     """Append ``values`` and wait until the broker has them."""
     producer = Producer({"bootstrap.servers": bed.access.bootstrap_servers, "linger.ms": 0})

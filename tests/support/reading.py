@@ -62,7 +62,9 @@ class Recorder:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            raise AssertionError(f"not within {_WAIT_S:g} s: {what}; faults: {self.faults}, log: {self.log[-20:]}") from None
+            raise AssertionError(
+                f"not within {_WAIT_S:g} s: {what}; faults: {self.faults}, log: {self.log[-20:]}"
+            ) from None
 
     async def until_read(self, tp: TopicPartition, count: int) -> list[Record]:
         await self.until(lambda: len(self.records[tp]) >= count, f"{count} records of {tp}")

@@ -14,7 +14,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from connector.core.topic_names import sources_topic
 from connector.engine.ports import Commit, TopicPartition
-from connector.kafka.member import MemberSettings, Protocol, Strategy
+from connector.kafka.member import GroupProtocol, MemberSettings, Strategy
 from connector.kafka.source import KafkaSource
 from tests.support.kafka_beds import Bed, make_source, produce
 from tests.support.reading import Recorder
@@ -35,7 +35,7 @@ def committed(bed: Bed, tp: TopicPartition) -> tuple[int, str]:
 class SourceContract:
     """``protocol`` and ``strategy`` say how the group is balanced; a subclass may choose others."""
 
-    protocol: Protocol = "classic"
+    protocol: GroupProtocol = "classic"
     strategy: Strategy = "cooperative-sticky"
 
     @pytest.fixture
@@ -305,7 +305,7 @@ class SourceContract:
         _, second = await join()
         await second.until(lambda: second.has_joined, "the second member to join")
 
-        assert len(first.live) + len(second.live) == 1
+        await first.until(lambda: len(first.live) + len(second.live) == 1, "one of them to hold it")
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────
 

@@ -1,0 +1,112 @@
+"""The partitions we read, and the client's assignment kept equal to them.
+
+Hides three habits of the client: an eager group replaces its whole assignment where a cooperative one
+adds and removes; a paused state survives in the client from an earlier assignment; and a partition the
+client has given up on takes no seek, but can be left and taken again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as ClientPartition
+
+from connector.engine.ports import TopicPartition
+from connector.kafka.intake import Held
+
+
+class Holdings:
+    """What one member holds, by topic and partition. Used by the polling thread only.
+
+    Starved, everything is paused in the client, whatever the engine asked for; fed again, everything
+    flows but what the engine has paused.
+    """
+
+    def __init__(self, consumer: Consumer, *, is_eager: bool) -> None:
+        self._consumer = consumer
+        self._is_eager = is_eager
+        self.by_key: dict[tuple[str, int], Held] = {}
+        self.is_starved = False
+
+    def __iter__(self) -> Iterator[Held]:
+        return iter(list(self.by_key.values()))
+
+    def of(self, tp: TopicPartition) -> Held | None:
+        return self.by_key.get((tp.topic, tp.partition))
+
+    def has_epoch(self, tp: TopicPartition, epoch: int) -> bool:
+        held = self.of(tp)
+        return held is not None and held.epoch == epoch
+
+    # ── taking and leaving ──────────────────────────────────────────────────────────────────────
+
+    def take(self, fresh: Sequence[Held]) -> None:
+        """Hold these and read them from their positions. Taking nothing is a valid answer to a
+        rebalance; without any answer the client would assign as it likes."""
+        for held in fresh:
+            self.by_key[held.tp.topic, held.tp.partition] = held
+        self._assign(fresh)
+
+    def drop(self, tps: Iterable[TopicPartition]) -> None:
+        """Hold these no longer. Those not held, because they never got a position, need nothing."""
+        gone = [held for held in map(self.of, tps) if held is not None]
+        for held in gone:
+            del self.by_key[held.tp.topic, held.tp.partition]
+        if self._is_eager:
+            self._consumer.unassign()
+        else:
+            self._consumer.incremental_unassign(_plain(gone))
+
+    def renew(self, held: Held, *, epoch: int, position: int) -> Held:
+        """Hold the same partition in a new epoch, read from ``position``."""
+        fresh = replace(held, epoch=epoch, position=position, committed=-1)
+        self.by_key[held.tp.topic, held.tp.partition] = fresh
+        self.reread(fresh)
+        return fresh
+
+    def reread(self, held: Held) -> None:
+        """Read again from the position held."""
+        if not self._is_eager:
+            self._consumer.incremental_unassign(_plain([held]))
+        self._assign([held])
+
+    def _assign(self, added: Sequence[Held]) -> None:
+        if self._is_eager:
+            self._consumer.assign(_placed(self))
+        else:
+            self._consumer.incremental_assign(_placed(added))
+        self._consumer.resume(_plain(added))
+        self._consumer.pause(_plain(held for held in added if held.is_paused or self.is_starved))
+
+    # ── pausing ─────────────────────────────────────────────────────────────────────────────────
+
+    def pause(self, tp: TopicPartition) -> None:
+        held = self.of(tp)
+        if held is not None and not held.is_paused:
+            held.is_paused = True
+            self._consumer.pause(_plain([held]))
+
+    def resume(self, tp: TopicPartition) -> None:
+        held = self.of(tp)
+        if held is not None and held.is_paused:
+            held.is_paused = False
+            if not self.is_starved:
+                self._consumer.resume(_plain([held]))
+
+    def starve(self) -> None:
+        self.is_starved = True
+        self._consumer.pause(_plain(self))
+
+    def feed(self) -> None:
+        self.is_starved = False
+        self._consumer.resume(_plain(held for held in self if not held.is_paused))
+
+
+def _plain(held: Iterable[Held]) -> list[ClientPartition]:
+    return [ClientPartition(one.tp.topic, one.tp.partition) for one in held]
+
+
+def _placed(held: Iterable[Held]) -> list[ClientPartition]:
+    return [ClientPartition(one.tp.topic, one.tp.partition, one.position) for one in held]

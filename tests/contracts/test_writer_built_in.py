@@ -1,0 +1,113 @@
+"""The writer keeps its contract on the built-in cluster, and what its faults show."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import KafkaError
+
+from connector.kafka.mock_cluster import PRODUCE, MockCluster
+from connector.kafka.writer import KafkaWriter, WriterSettings
+from tests.support.kafka_beds import Bed, BuiltInBed
+from tests.support.names import Names
+from tests.support.writer_contract import WriterContract, begin_write, read_back
+
+
+class TestBuiltIn(WriterContract):
+    @pytest.fixture
+    def bed(self, names: Names) -> Iterator[BuiltInBed]:
+        with MockCluster() as mock:
+            yield BuiltInBed(mock, names)
+
+    async def test_what_passes_is_waited_out(
+        self, bed: BuiltInBed, writer: KafkaWriter, topic: str
+    ) -> None:
+        bed.mock.fail_requests(
+            PRODUCE,
+            [
+                KafkaError.NOT_LEADER_FOR_PARTITION,
+                KafkaError.NOT_ENOUGH_REPLICAS,
+                KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+                KafkaError.REQUEST_TIMED_OUT,
+            ],
+        )
+
+        result = await begin_write(writer, topic, b"once")
+
+        assert result is None
+        assert [m.value() for m in read_back(bed, topic, 1)] == [b"once"]
+
+    async def test_brokers_down_for_too_long_is_a_passing_fault_and_later_writes_pass(
+        self, bed: BuiltInBed, topic: str
+    ) -> None:
+        writer = KafkaWriter(bed.access, WriterSettings(delivery_timeout_ms=3_000), faulted=lambda what: None)
+        await begin_write(writer, topic, b"before")
+        bed.mock.take_down([1])
+
+        during = await begin_write(writer, topic, b"during")
+        bed.mock.bring_up([1])
+        after = await begin_write(writer, topic, b"after")
+        await writer.close()
+
+        assert during is not None
+        assert during.fault == "passing"
+        assert after is None
+
+    @pytest.mark.parametrize(
+        ("error", "fault"),
+        [
+            (KafkaError.TOPIC_AUTHORIZATION_FAILED, "forbidden"),
+            (KafkaError.MSG_SIZE_TOO_LARGE, "too-large"),
+            (KafkaError.INVALID_MSG, None),
+        ],
+    )
+    async def test_an_answer_of_the_broker_becomes_a_fault_in_our_words(
+        self, bed: BuiltInBed, writer: KafkaWriter, topic: str, error: int, fault: str | None
+    ) -> None:
+        bed.mock.fail_requests(PRODUCE, [error])
+
+        result = await begin_write(writer, topic)
+
+        assert (result.fault if result else None) == fault
+
+    async def test_a_topic_that_may_not_be_written_is_forbidden(
+        self, bed: BuiltInBed, writer: KafkaWriter, topic: str
+    ) -> None:
+        bed.mock.fail_topic(topic, KafkaError.TOPIC_AUTHORIZATION_FAILED)
+
+        result = await begin_write(writer, topic)
+
+        assert result is not None
+        assert result.fault == "forbidden"
+
+    async def test_a_full_client_queue_makes_writes_wait_and_a_full_wait_refuses_them(
+        self, bed: BuiltInBed, topic: str
+    ) -> None:
+        settings = WriterSettings(queued_records_max=10, pending_max=20)
+        writer = KafkaWriter(bed.access, settings, faulted=lambda what: None)
+
+        results = await asyncio.gather(*(begin_write(writer, topic, b"%d" % n) for n in range(40)))
+        await writer.close()
+
+        written = [n for n, result in enumerate(results) if result is None]
+        assert written == list(range(30))
+        assert {result.fault for result in results[30:] if result} == {"passing"}
+        assert [m.value() for m in read_back(bed, topic, 30)] == [b"%d" % n for n in range(30)]
+
+    async def test_a_client_that_failed_for_good_is_replaced_and_nothing_is_left_unanswered(
+        self, bed: BuiltInBed, topic: str
+    ) -> None:
+        faults: list[str] = []
+        writer = KafkaWriter(bed.access, WriterSettings(delivery_timeout_ms=5_000), faulted=faults.append)
+        await begin_write(writer, topic, b"before")
+        bed.mock.fail_requests(PRODUCE, [KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER])
+
+        doomed = await asyncio.gather(*(begin_write(writer, topic, b"doomed") for _ in range(3)))
+        after = await begin_write(writer, topic, b"after")
+        await writer.close()
+
+        assert [result.fault for result in doomed if result] == ["passing"] * 3
+        assert after is None
+        assert "OUT_OF_ORDER_SEQUENCE_NUMBER" in "".join(faults) or "_FATAL" in "".join(faults)

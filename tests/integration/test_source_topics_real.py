@@ -1,0 +1,135 @@
+"""What happens to topics while they are read: made anew, cut by retention, given more partitions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from confluent_kafka.admin import NewPartitions
+
+from connector.core.topic_names import sources_topic
+from connector.engine.ports import TopicPartition
+from connector.kafka.member import MemberSettings
+from connector.kafka.source import KafkaSource
+from deploy.testbed import KafkaCluster
+from tests.support.kafka_beds import ApacheBed, make_source, produce
+from tests.support.names import Names
+from tests.support.reading import Recorder
+from tests.support.source_contract import committed
+
+Join = Callable[..., Awaitable[tuple[KafkaSource, Recorder]]]
+
+
+@pytest.fixture
+def bed(kafka: KafkaCluster, names: Names) -> ApacheBed:
+    bed = ApacheBed(kafka, names)
+    bed.create_topic(sources_topic(names.prefix))
+    bed.create_topic(names.topic())
+    return bed
+
+
+@pytest.fixture
+def tp(names: Names) -> TopicPartition:
+    return TopicPartition(names.topic(), 0)
+
+
+@pytest.fixture(params=["classic", "consumer"])
+async def join(request: pytest.FixtureRequest, bed: ApacheBed) -> AsyncIterator[Join]:
+    joined: list[KafkaSource] = []
+
+    async def start(**settings: object) -> tuple[KafkaSource, Recorder]:
+        wanted: dict[str, object] = {
+            "group": bed.names.group,
+            "start": "earliest",
+            "protocol": request.param,
+            "look_every_ms": 300,
+        }
+        source = make_source(bed, MemberSettings(**(wanted | settings)))  # type: ignore[arg-type]
+        joined.append(source)
+        recorder = Recorder()
+        recorder.own(source, [bed.names.topic()])
+        return source, recorder
+
+    yield start
+    await asyncio.gather(*(source.close() for source in joined))
+
+
+async def make_anew(bed: ApacheBed, topic: str) -> None:
+    await asyncio.to_thread(bed.kafka.delete_topic, topic)
+    await asyncio.to_thread(bed.create_topic, topic)
+
+
+@pytest.mark.parametrize("count", [2, 40])
+async def test_a_topic_made_anew_while_it_is_read_is_read_from_its_beginning(
+    bed: ApacheBed, join: Join, tp: TopicPartition, count: int
+) -> None:
+    produce(bed, tp.topic, [b"old"] * 10)
+    source, recorder = await join()
+    await recorder.until_read(tp, 10)
+    source.commit([recorder.commit_of(tp, 10)])
+    await recorder.until(lambda: bool(recorder.results), "the commit")
+    first = recorder.live[tp]
+
+    await make_anew(bed, tp.topic)
+    produce(bed, tp.topic, [b"new-%d" % n for n in range(count)])
+    await recorder.until(lambda: recorder.live.get(tp, first) is not first, "a new epoch")
+    await recorder.until(lambda: recorder.values(tp)[-1] == b"new-%d" % (count - 1), "the new records")
+    second = recorder.live[tp]
+    source.commit([recorder.commit_of(tp, count)])
+    await recorder.until(lambda: recorder.results[-1].commit.epoch == second.epoch, "the commit")
+
+    news = [value for value in recorder.values(tp) if value != b"old"]
+    assert sorted(set(news)) == sorted(b"new-%d" % n for n in range(count))
+    assert any(jump.reason == "recreated" for jump in recorder.jumps)
+    assert second.epoch != first.epoch
+    assert second.topic_id != first.topic_id
+    assert recorder.records[tp][-1].topic_id == second.topic_id
+    assert committed(bed, tp)[0] == count
+
+
+async def test_a_topic_made_anew_while_nobody_read_it_is_read_from_its_beginning(
+    bed: ApacheBed, join: Join, tp: TopicPartition
+) -> None:
+    produce(bed, tp.topic, [b"old"] * 3)
+    source, recorder = await join()
+    await recorder.until_read(tp, 3)
+    source.commit([recorder.commit_of(tp, 3)])
+    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await source.close()
+
+    await make_anew(bed, tp.topic)
+    produce(bed, tp.topic, [b"new-%d" % n for n in range(5)])
+    _, again = await join(start="latest")
+    await again.until_read(tp, 5)
+
+    assert again.values(tp) == [b"new-0", b"new-1", b"new-2", b"new-3", b"new-4"]
+    assert [jump.reason for jump in again.jumps] == ["recreated"]
+
+
+async def test_partitions_added_to_a_topic_that_was_begun_are_read_from_zero(
+    bed: ApacheBed, join: Join, tp: TopicPartition
+) -> None:
+    _, recorder = await join(start="latest")
+    await recorder.until_assigned(1)
+
+    admin = bed.kafka.admin()
+    admin.create_partitions([NewPartitions(tp.topic, 2)])[tp.topic].result(20)
+    added = TopicPartition(tp.topic, 1)
+    produce(bed, tp.topic, [b"first"], partition=1)
+    await recorder.until_read(added, 1)
+
+    assert recorder.live[added].position == 0
+    assert recorder.values(added) == [b"first"]
+
+
+async def test_metadata_over_the_brokers_limit_is_told_apart(
+    bed: ApacheBed, join: Join, tp: TopicPartition
+) -> None:
+    source, recorder = await join()
+    await recorder.until_assigned(1)
+
+    source.commit([recorder.commit_of(tp, 0, "x" * 5_000)])
+    await recorder.until(lambda: bool(recorder.results), "the answer")
+
+    assert recorder.results[0].is_metadata_refused

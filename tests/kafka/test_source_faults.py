@@ -1,0 +1,350 @@
+"""A member of a group when the cluster misbehaves, on the built-in cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import pytest
+from confluent_kafka import KafkaError
+
+from connector.core.start import Entry, decode_entry, encode_value
+from connector.core.topic_names import sources_topic
+from connector.engine.ports import TopicPartition
+from connector.kafka.member import MemberSettings
+from connector.kafka.mock_cluster import METADATA, OFFSET_COMMIT, OFFSET_FETCH, MockCluster
+from connector.kafka.source import KafkaSource
+from tests.support.kafka_beds import BuiltInBed, make_source, produce
+from tests.support.names import Names
+from tests.support.reading import Recorder
+from tests.support.source_contract import committed
+from tests.support.writer_contract import read_back
+
+Join = Callable[..., Awaitable[tuple[KafkaSource, Recorder]]]
+
+
+@pytest.fixture
+def bed(names: Names) -> Iterator[BuiltInBed]:
+    with MockCluster(brokers=3) as mock:
+        bed = BuiltInBed(mock, names)
+        bed.create_topic(sources_topic(names.prefix))
+        bed.create_topic(names.topic())
+        yield bed
+
+
+@pytest.fixture
+def tp(names: Names) -> TopicPartition:
+    return TopicPartition(names.topic(), 0)
+
+
+@pytest.fixture
+async def join(bed: BuiltInBed) -> AsyncIterator[Join]:
+    joined: list[KafkaSource] = []
+
+    async def start(recorder: Recorder | None = None, **settings: object) -> tuple[KafkaSource, Recorder]:
+        wanted: dict[str, object] = {"group": bed.names.group, "start": "earliest", "look_every_ms": 200}
+        source = make_source(bed, MemberSettings(**(wanted | settings)))  # type: ignore[arg-type]
+        joined.append(source)
+        recorder = recorder or Recorder()
+        recorder.own(source, [bed.names.topic()])
+        return source, recorder
+
+    yield start
+    await asyncio.gather(*(source.close() for source in joined))
+
+
+# ── commits ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+    ],
+)
+async def test_a_refused_commit_can_be_asked_again(
+    bed: BuiltInBed, join: Join, tp: TopicPartition, error: int
+) -> None:
+    produce(bed, tp.topic, [b"1", b"2"])
+    source, recorder = await join()
+    await recorder.until_read(tp, 2)
+    bed.mock.fail_requests(OFFSET_COMMIT, [error])
+
+    async with asyncio.timeout(20):  # some of these make the client join again, in a new epoch
+        while not any(result.error == "" for result in recorder.results):
+            source.commit([recorder.commit_of(tp, 2) for tp in recorder.live])
+            await asyncio.sleep(0.1)
+
+    assert committed(bed, tp)[0] == 2
+    assert not any(is_fatal for _, is_fatal in recorder.faults)
+
+
+async def test_metadata_that_is_too_long_is_told_apart(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    source, recorder = await join()
+    await recorder.until_assigned(1)
+    bed.mock.fail_requests(OFFSET_COMMIT, [KafkaError.OFFSET_METADATA_TOO_LARGE])
+
+    source.commit([recorder.commit_of(tp, 0, "long")])
+    await recorder.until(lambda: bool(recorder.results), "the answer")
+
+    assert recorder.results[0].is_metadata_refused
+
+
+async def test_the_last_commit_is_made_without_metadata_that_is_too_long(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    produce(bed, tp.topic, [b"1"])
+    source, recorder = await join()
+    await recorder.until_read(tp, 1)
+    recorder.last_commits = lambda tps: [recorder.commit_of(tp, 1, "long")]
+    bed.mock.fail_requests(OFFSET_COMMIT, [KafkaError.OFFSET_METADATA_TOO_LARGE])
+
+    await source.close()
+
+    assert committed(bed, tp) == (1, "")
+
+
+# ── positions ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_committed_offsets_that_cannot_be_read_are_asked_for_again_and_never_guessed(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    produce(bed, tp.topic, [b"1"])
+    bed.mock.fail_requests(OFFSET_FETCH, [KafkaError.GROUP_AUTHORIZATION_FAILED] * 2)
+
+    _, recorder = await join()
+    await recorder.until_read(tp, 1)
+
+    assert any("committed offsets cannot be read" in what for what, _ in recorder.faults)
+
+
+async def test_records_that_retention_took_are_counted_as_lost_and_reading_goes_on(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    produce(bed, tp.topic, [b"%d" % n for n in range(10)])
+    first, recorder = await join()
+    await recorder.until_read(tp, 10)
+    first.commit([recorder.commit_of(tp, 2)])
+    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await first.close()
+    bed.mock.delete_records(tp.topic, 0, 7)
+
+    _, again = await join()
+    await again.until_read(tp, 3)
+
+    assert [record.offset for record in again.records[tp]] == [7, 8, 9]
+    (jump,) = again.jumps
+    assert (jump.from_offset, jump.to_offset, jump.lost, jump.reason) == (2, 7, 5, "retention")
+    assert len(again.ever) == 1
+
+
+async def test_a_position_beyond_the_end_is_held_with_the_command_that_mends_it(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    produce(bed, tp.topic, [b"1"])
+    first, recorder = await join()
+    await recorder.until_read(tp, 1)
+    first.commit([recorder.commit_of(tp, 50)])
+    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await first.close()
+
+    _, again = await join()
+    what = await again.until_fault("is held", "kafka-consumer-groups.sh", "--reset-offsets")
+    await again.until(lambda: [w for w, _ in again.faults].count(what) >= 2, "the alert to be repeated")
+
+    assert again.records[tp] == []
+    assert committed(bed, tp)[0] == 50
+
+
+def entry(names: Names, *, watermark: int | None, started: int = 0) -> Entry:
+    return Entry(
+        group=names.group,
+        topic=names.topic(),
+        topic_id="",
+        partition=0,
+        started=started,
+        partitions=1,
+        watermark=watermark,
+    )
+
+
+def remember(bed: BuiltInBed, *values: bytes) -> None:
+    produce(bed, sources_topic(bed.names.prefix), values)
+
+
+async def test_a_group_whose_offsets_expired_resumes_at_the_noted_watermark(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    produce(bed, tp.topic, [b"1", b"2", b"3"])
+    remember(bed, encode_value(entry(bed.names, watermark=2)))
+
+    _, recorder = await join(start="latest")
+    await recorder.until_read(tp, 1)
+
+    assert recorder.values(tp) == [b"3"]
+    (jump,) = recorder.jumps
+    assert (jump.from_offset, jump.to_offset, jump.lost, jump.reason) == (-1, 2, 0, "expired")
+
+
+async def test_a_topic_begun_but_never_committed_is_begun_where_it_was(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    produce(bed, tp.topic, [b"1", b"2", b"3"])
+    remember(bed, encode_value(entry(bed.names, started=1, watermark=None)))
+
+    _, recorder = await join(start="latest")
+    await recorder.until_read(tp, 2)
+
+    assert recorder.values(tp) == [b"2", b"3"]
+    assert recorder.jumps == []
+
+
+async def test_a_commit_is_noted_in_the_sources_topic(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    produce(bed, tp.topic, [b"1", b"2"])
+    source, recorder = await join()
+    await recorder.until_read(tp, 2)
+
+    source.commit([recorder.commit_of(tp, 2)])
+    await recorder.until(lambda: bool(recorder.results), "the commit")
+    begun, noted = read_back(bed, sources_topic(bed.names.prefix), 2)
+
+    assert decode_entry(begun.value() or b"") == entry(bed.names, watermark=None)
+    assert decode_entry(noted.value() or b"") == entry(bed.names, watermark=2)
+
+
+async def test_a_record_in_the_sources_topic_that_is_none_of_ours_stops_reading(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    remember(bed, b"not an entry")
+
+    _, recorder = await join()
+    await recorder.until_fault("was not written by this connector", "another prefix")
+
+    assert recorder.live == {}
+
+
+async def test_without_the_sources_topic_nothing_is_read(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    bed.mock.delete_topic(sources_topic(bed.names.prefix))
+
+    _, recorder = await join()
+    await recorder.until_fault("remembers where reading began", "missing")
+
+    assert recorder.live == {}
+
+
+# ── outages ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_brokers_that_come_back_are_read_on_without_loss_or_repetition(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    produce(bed, tp.topic, [b"1", b"2"])
+    source, recorder = await join()
+    await recorder.until_read(tp, 2)
+
+    bed.mock.take_down([1, 2, 3])
+    source.commit([recorder.commit_of(tp, 2)])
+    bed.mock.bring_up([1, 2, 3])
+    produce(bed, tp.topic, [b"3"])
+    await recorder.until_read(tp, 3)
+
+    assert recorder.values(tp) == [b"1", b"2", b"3"]
+
+
+async def test_leader_and_coordinator_may_move(bed: BuiltInBed, join: Join, tp: TopicPartition) -> None:
+    bed.mock.set_leader(tp.topic, 0, 1)
+    bed.mock.set_coordinator(bed.names.group, 1)
+    produce(bed, tp.topic, [b"1"])
+    source, recorder = await join()
+    await recorder.until_read(tp, 1)
+
+    bed.mock.set_leader(tp.topic, 0, 2)
+    bed.mock.set_coordinator(bed.names.group, 3)
+    produce(bed, tp.topic, [b"2"])
+    await recorder.until_read(tp, 2)
+
+    assert recorder.values(tp) == [b"1", b"2"]
+
+
+async def test_a_forbidden_topic_is_told_again_and_again_while_others_flow(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    forbidden = bed.names.topic("forbidden")
+    bed.create_topic(forbidden)
+    bed.mock.fail_topic(forbidden, KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    produce(bed, tp.topic, [b"1"])
+    source, recorder = await join()
+
+    source.subscribe([tp.topic, forbidden])
+    await recorder.until_read(tp, 1)
+    await recorder.until(
+        lambda: sum(forbidden in what for what, _ in recorder.faults) >= 2, "the fault to be repeated"
+    )
+
+    assert not any(is_fatal for _, is_fatal in recorder.faults)
+
+
+# ── back-pressure ───────────────────────────────────────────────────────────────────────────────
+
+
+async def test_long_starvation_loses_and_reorders_nothing(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    produce(bed, tp.topic, [b"%d" % n for n in range(1_000)])
+    recorder = Recorder(is_granting=False)
+    source, _ = await join(recorder, batch_records_max=100)
+    source.grant()
+    await recorder.until_read(tp, 100)
+
+    await asyncio.sleep(2.5)  # past the point where everything is paused
+    starved = len(recorder.batches)
+    for _ in range(200):
+        source.grant()
+    await recorder.until_read(tp, 1_000)
+
+    assert starved == 1
+    assert [record.offset for record in recorder.records[tp]] == list(range(1_000))
+
+
+async def test_a_starved_member_stays_in_its_group(bed: BuiltInBed, join: Join, tp: TopicPartition) -> None:
+    recorder = Recorder(is_granting=False)
+    source, _ = await join(recorder, poll_interval_max_ms=6_000, revoke_budget_ms=1_000)
+    await recorder.until_assigned(1)
+
+    await asyncio.sleep(7)  # longer than the group waits for a silent member
+    for _ in range(3):
+        source.grant()
+    produce(bed, tp.topic, [b"1"])
+    await recorder.until_read(tp, 1)
+
+    assert [what for what, _ in recorder.log if what in ("lost", "revoking")] == []
+
+
+# ── settings ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_drain_longer_than_the_group_waits_is_refused() -> None:
+    with pytest.raises(ValueError, match="more than a third"):
+        MemberSettings(group="g", revoke_budget_ms=10_001, poll_interval_max_ms=30_000)
+
+
+async def test_metadata_that_fails_once_delays_but_does_not_stop(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    produce(bed, tp.topic, [b"1"])
+    bed.mock.fail_requests(METADATA, [KafkaError.LEADER_NOT_AVAILABLE] * 2)
+
+    _, recorder = await join()
+    await recorder.until_read(tp, 1)
+
+    assert recorder.values(tp) == [b"1"]
