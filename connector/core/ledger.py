@@ -28,7 +28,14 @@ class Done(Protocol):
     def leader_epoch(self) -> int:
         """Leader epoch of the highest offset in the set; -1 when unknown."""
 
+    @property
+    def highest(self) -> int:
+        """The highest offset in the set."""
+
     def contains(self, offset: int) -> bool: ...
+
+    def above(self, offset: int) -> list[int]:
+        """The offsets in the set that are higher, ascending."""
 
 
 class Ticket:
@@ -38,12 +45,21 @@ class Ticket:
     already are, which decides what becomes of the rest when the partition is taken away.
     """
 
-    __slots__ = ("is_settled", "ledger", "offset", "owing", "settled_deliveries", "size_bytes")
+    __slots__ = (
+        "is_settled",
+        "ledger",
+        "offset",
+        "owing",
+        "settled_deliveries",
+        "size_bytes",
+        "timestamp_ms",
+    )
 
-    def __init__(self, ledger: Ledger, offset: int, size_bytes: int) -> None:
+    def __init__(self, ledger: Ledger, offset: int, size_bytes: int, timestamp_ms: int) -> None:
         self.ledger = ledger
         self.offset = offset
         self.size_bytes = size_bytes
+        self.timestamp_ms = timestamp_ms
         self.owing = 0
         self.settled_deliveries = 0
         self.is_settled = False
@@ -82,6 +98,11 @@ class Ledger:
         """The committable offset: everything below it is settled or does not exist."""
         return self._tickets[0].offset if self._tickets else self._next_offset
 
+    @property
+    def oldest_ms(self) -> int | None:
+        """The timestamp of the record at the watermark, which holds the commit up; ``None``: nothing does."""
+        return self._tickets[0].timestamp_ms if self._tickets else None
+
     def admit(self, record: Record) -> Ticket | Regressed | None:
         """Take ``record`` in hand.
 
@@ -93,7 +114,7 @@ class Ledger:
             return REGRESSED
         self._next_offset = offset + 1
         size_bytes = record.size_bytes
-        ticket = Ticket(self, offset, size_bytes)
+        ticket = Ticket(self, offset, size_bytes, record.timestamp_ms)
         if self._done is not None and self._was_done(record):
             # Kept in the window, so that the next done-set still says so if we stop here.
             ticket.is_settled = True
@@ -121,8 +142,12 @@ class Ledger:
         self._next_offset = max(self._next_offset, end_offset)
 
     def settled_above(self) -> list[int]:
-        """Offsets settled above the watermark, ascending: what the done-set holds."""
-        return [ticket.offset for ticket in self._tickets if ticket.is_settled]
+        """Offsets settled above the watermark, ascending: what the done-set holds. Those of an earlier
+        epoch that were not read again yet are among them, or the first commit would forget them."""
+        settled = [ticket.offset for ticket in self._tickets if ticket.is_settled]
+        if self._done is not None:
+            settled += self._done.above(max(self.watermark, self._next_offset - 1))
+        return settled
 
     def open_tickets(self) -> list[Ticket]:
         """Unsettled tickets in offset order."""
@@ -140,6 +165,8 @@ class Ledger:
     def _was_done(self, record: Record) -> bool:
         done = self._done
         assert done is not None
+        if record.offset >= done.highest:
+            self._done = None  # of no more use
         if record.leader_epoch > done.leader_epoch >= 0:
             # Written under a later leader than anything in the set: another record at the same
             # offset (the log was cut in between). Nothing after it can be in the set either.

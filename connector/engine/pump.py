@@ -211,6 +211,11 @@ class Pump:
     def flows(self) -> Collection[Flow]:
         return self._flows.values()
 
+    def oldest_unsettled_ms(self) -> int:
+        """The age of the oldest record that holds a commit up; 0 when none does."""
+        oldest_ms = min((ms for flow in self._flows.values() if (ms := flow.ledger.oldest_ms)), default=0)
+        return max(0, self._clock.now_ms() - oldest_ms) if oldest_ms > 0 else 0
+
     def records_in_hand(self) -> int:
         return sum(flow.ledger.open_count for flow in self._flows.values())
 

@@ -122,6 +122,11 @@ PARTITIONS = _gauge("partitions", "Partitions assigned to this worker.", "group"
 PARTITIONS_HELD = _gauge(
     "partitions_held", "Partitions that wait for an operator; the log says why. Alert on it.", "group"
 )
+OLDEST_UNSETTLED_SECONDS = _gauge(
+    "oldest_unsettled_seconds",
+    "Age of the oldest record that holds a commit up. Alert well before the topic's retention.",
+    "group",
+)
 OWN_TOPICS_BLOCKED = _gauge(
     "own_topics_blocked", "1 while the connector's own topics cannot be written: reading stops. Alert on it."
 )
@@ -141,6 +146,7 @@ def worker_samples(worker: Worker, *, is_ready: bool, is_in_doubt: bool) -> Iter
     yield Sample(SUBSCRIPTIONS_IN_DOUBT, is_in_doubt)
     for pump in worker.pumps:
         yield Sample(PARTITIONS, len(pump.flows), (pump.name,))
+        yield Sample(OLDEST_UNSETTLED_SECONDS, pump.oldest_unsettled_ms() / 1_000, (pump.name,))
         yield Sample(PARTITIONS_HELD, sum(1 for flow in pump.flows if flow.held), (pump.name,))
     yield Sample(OWN_TOPICS_BLOCKED, bool(worker.outbox.blocked))
     yield Sample(REGISTRY_UNREACHABLE, bool(worker.schemas.unreachable))
