@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Sequence
 
 from connector.core.topic_check import Problem, TopicSpec, check, missing, replication, settings
 from connector.engine.ports import Capabilities
 from connector.kafka.access import Access
-from connector.kafka.cluster import APACHE_KAFKA, Cluster, TopicLook
+from connector.kafka.cluster import APACHE_KAFKA, CALL_TIMEOUT_S, Cluster, TopicLook
 from connector.kafka.errors import KafkaTrouble
+
+_LOOK_EVERY_S = 0.02
 
 
 class Topics:
@@ -54,12 +57,16 @@ class Topics:
         looks = cluster.look([spec.name for spec in specs])
         bootstrap_servers = cluster.access.bootstrap_servers
         problems: list[Problem] = []
+        created: set[str] = set()
         for spec in specs:
             absence = looks[spec.name].absence
             if absence == "forbidden":
                 problems.append(_forbidden(spec.name))
             elif absence == "missing" and may_create and cluster.capabilities.can_create_topics:
-                problems += self._create(spec, brokers=len(brokers), replicas=replicas)
+                refused = self._create(spec, brokers=len(brokers), replicas=replicas)
+                problems += refused
+                if not refused:
+                    created.add(spec.name)
             elif absence == "missing":
                 problems.append(missing(spec, bootstrap_servers=bootstrap_servers, replicas=replicas))
             elif cluster.capabilities.can_describe_topics:
@@ -70,8 +77,17 @@ class Topics:
                     bootstrap_servers=bootstrap_servers,
                     allow_single_replica=allow_single_replica,
                 )
+        self._until_seen(created)
         return problems
 
+    def _until_seen(self, topics: set[str]) -> None:
+        """A broker hears of a new topic a moment after the controller has made it; until then whoever looks
+        next would miss it."""
+        deadline = time.monotonic() + CALL_TIMEOUT_S
+        while unseen := topics - set(self._cluster.names() if topics else ()):
+            if time.monotonic() > deadline:
+                raise KafkaTrouble(f"topic {min(unseen)} was created and cannot be seen yet")
+            time.sleep(_LOOK_EVERY_S)
 
     def _create(self, spec: TopicSpec, *, brokers: int, replicas: int) -> list[Problem]:
         """What keeps the topic from being created for good; trying again is for what passes."""
