@@ -1,0 +1,138 @@
+"""``topics create`` and ``topics check`` against a real Kafka, which can do both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from connector.cli.main import main
+from deploy.testbed import KafkaCluster
+from tests.support.names import Names
+
+Topics = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture
+def topics(
+    kafka: KafkaCluster,
+    names: Names,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Topics:
+    """Runs ``topics ACTION --json`` for a connector with one subscription; exit code and result."""
+    monkeypatch.chdir(tmp_path)
+    one = {
+        "id": "partner",
+        "url": "https://partner.example/hook",
+        "events": ["*"],
+        "dialect": "notify",
+        "ladder": ["30s"],
+        "secrets": {"current": "correct-horse"},
+    }
+    (tmp_path / "subscriptions.yaml").write_text(json.dumps({"subscriptions": [one]}))
+    kafka.create_topic(names.topic(), partitions=3)
+
+    def run(action: str, *words: str) -> tuple[int, Any]:
+        where = ("--bootstrap-servers", kafka.bootstrap_servers, "--prefix", names.prefix)
+        code = main(["topics", action, "--json", *where, "--topic", names.topic(), *words])
+        return code, json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def test_create_makes_what_is_missing_and_check_is_then_content(topics: Topics, names: Names) -> None:
+    assert topics("create", "--allow-single-replica") == (
+        0,
+        {
+            "created": [
+                f"{names.prefix}.retry.30s",
+                f"{names.prefix}.dead-letters",
+                f"{names.prefix}.parked",
+                f"{names.prefix}.sources",
+            ],
+            "problems": [],
+        },
+    )
+    assert topics("create", "--allow-single-replica") == (0, {"created": [], "problems": []})
+    assert topics("check", "--allow-single-replica") == (0, {"problems": []})
+
+    code, found = topics("list")
+
+    assert code == 0
+    (source,) = found["sources"]
+    assert (source["partitions"], source["format"], source["absence"]) == (3, "confluent", "")
+    assert len(source["id"]) == 22
+    assert {each["name"]: each["partitions"] for each in found["own"]} == {
+        f"{names.prefix}.retry.30s": 6,
+        f"{names.prefix}.dead-letters": 6,
+        f"{names.prefix}.parked": 6,
+        f"{names.prefix}.sources": 1,
+    }
+
+
+def test_one_broker_is_too_few_unless_told_that_loss_may_be(topics: Topics) -> None:
+    code, result = topics("create")
+
+    assert code == 1
+    assert result["created"] == []
+    assert [problem["what"] for problem in result["problems"]] == [
+        "it needs 3 replicas and the cluster has 1 broker(s)"
+    ] * 4
+    assert "--allow-single-replica" in result["problems"][0]["cure"]
+
+
+def test_a_name_that_the_cluster_will_not_have_is_a_problem_and_not_an_outage(
+    topics: Topics, kafka: KafkaCluster, names: Names
+) -> None:
+    kafka.create_topic(f"{names.prefix}_parked")  # Kafka takes '.' and '_' for the same in metrics
+
+    code, result = topics("create", "--allow-single-replica")
+
+    assert code == 1
+    assert len(result["created"]) == 3
+    (problem,) = result["problems"]
+    assert "collides with" in problem["what"]
+    assert "another prefix" in problem["cure"]
+
+
+def test_check_names_each_wrong_setting_with_the_command_that_mends_it(
+    topics: Topics, kafka: KafkaCluster, names: Names
+) -> None:
+    topics("create", "--allow-single-replica")
+    tier = f"{names.prefix}.retry.30s"
+    _configure(kafka, tier, {"cleanup.policy": "compact", "retention.ms": "60000"})
+    kafka.delete_topic(f"{names.prefix}.parked")
+    kafka.delete_topic(names.topic())
+
+    code, result = topics("check", "--allow-single-replica")
+
+    assert code == 1
+    cures = {
+        (problem["topic"], problem["what"].split(" ")[0]): problem["cure"] for problem in result["problems"]
+    }
+    assert cures.keys() == {
+        (names.topic(), "it"),
+        (tier, "cleanup.policy"),
+        (tier, "retention.ms"),
+        (f"{names.prefix}.parked", "it"),
+    }
+    assert cures[tier, "retention.ms"] == (
+        f"kafka-configs.sh --bootstrap-server {kafka.bootstrap_servers} --alter --entity-type topics "
+        f"--entity-name {tier} --add-config retention.ms=604800000"
+    )
+
+
+def _configure(kafka: KafkaCluster, topic: str, settings: dict[str, str]) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    wanted = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in settings.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=wanted)
+    admin.incremental_alter_configs([resource])[resource].result(10)
