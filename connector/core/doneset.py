@@ -74,6 +74,11 @@ class DoneSet:
         run = bisect_right(self.starts, offset) - 1
         return run >= 0 and offset < self.ends[run]
 
+    def above(self, offset: int) -> list[int]:
+        """The offsets in the set that are higher, ascending."""
+        runs = zip(self.starts, self.ends, strict=True)
+        return [one for start, end in runs for one in range(max(start, offset + 1), end)]
+
 
 # ── writing ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -30,9 +30,10 @@ from connector.engine.settlement import Settlement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchLimits:
-    """``in_flight_max`` bounds the POSTs under way in this process, ``in_hand_max`` the deliveries
-    taken and not settled: past it the pumps stop reading, which is the back-pressure. What has waited
-    in a lane's queue for ``wait_max_ms`` is diverted."""
+    """``in_flight_max`` bounds the POSTs under way in this process, ``in_hand_max`` what is queued, in
+    flight or being written: past it the pumps stop reading, which is the back-pressure (a record with
+    more deliveries than the room left is taken whole). What has waited in a lane's queue for
+    ``wait_max_ms`` is diverted."""
 
     in_flight_max: int
     in_hand_max: int
@@ -77,7 +78,7 @@ class Dispatcher:
         quarters, so that pumps are not woken for every single place."""
         if self._outbox.blocked:
             return False
-        in_hand = self._waiting + len(self._flying)
+        in_hand = self._waiting + len(self._flying) + len(self._outbox)
         bound = self._in_hand_max * 3 // 4 if self._is_full else self._in_hand_max
         self._is_full = in_hand >= bound
         return not self._is_full
@@ -125,7 +126,10 @@ class Dispatcher:
             failed_at_ms=self._clock.now_ms(),
         )
         self._log.warning("poison record", record=str(record), code=poison.code, why=poison.detail)
-        self._outbox.send(ToDeadLetters("poison"), record, trail, ticket, lambda _: self._buried(ticket))
+        self._outbox.send(
+            ToDeadLetters("poison"), record, trail, ticket, lambda _: self._buried(ticket),
+            self._settlement.make_room,
+        )  # fmt: skip
 
     def evict(self, lanes: Iterable[Lane]) -> None:
         """These lanes may not keep their queue: their subscription is paused, or was removed. What is in
@@ -140,7 +144,7 @@ class Dispatcher:
 
     def sweep(self) -> None:
         """Divert what has waited in a queue for longer than the budget, and what a lane has no room for
-        now that its pace is known. Called once a second: a record whose other deliveries are settled
+        now that its pace is known. Called at every look: a record whose other deliveries are settled
         must not be held open by the slowest lane, nor the process's room be filled by it."""
         now_ms = self._clock.monotonic_ms()
         overdue_ms = now_ms - self._wait_max_ms
@@ -152,15 +156,15 @@ class Dispatcher:
                 self._divert(delivery, "waited too long", estimate_ms)
             for _ in range(len(lane.queue) - lane.room(now_ms)):
                 self._waiting -= 1
-                self._divert(lane.queue.pop(), "full lane", estimate_ms)
+                self._divert(lane.queue.pop(), "full lane", estimate_ms)  # the youngest
 
     def pass_on(self, ticket: Ticket, record: Record, trail: Trail, destination: Destination) -> None:
         """Take a delivery that is not to be tried straight to where it goes."""
         self._accounts.deliveries_taken += 1
-        self._outbox.send(destination, record, trail, ticket, lambda where: self._written(ticket, where))
+        self._write(destination, record, trail, ticket)
 
     def postpone(self, ticket: Ticket, record: Record, trail: Trail, why: str) -> None:
-        """Take a delivery that cannot be tried for a fault of our own to a tier for a while."""
+        """Divert a delivery that cannot be tried for a fault of our own."""
         self._accounts.diverted[why] += 1
         where = divert(estimate_ms=OWN_FAULT_DELAY_MS, tiers=self._outbox.tiers)
         onwards = trail.to_tier(not_before_ms=0, standstill_ms=where.tier_ms)
@@ -175,12 +179,14 @@ class Dispatcher:
                 if delivery.ticket.settled_deliveries and delivery.ticket.ledger.is_live:
                     self._divert(delivery, "partition leaves", 0)
                 else:
-                    self._accounts.deliveries_released += 1
+                    self._release()
+        self._outbox.withdraw({ledger for ledger in leaving if not ledger.is_live})
 
     def has_under_way(self, ledgers: Collection[Ledger]) -> bool:
-        return any(one.ticket.ledger in ledgers for one in self._flying) or any(
-            ticket.ledger in ledgers for ticket in self._outbox.tickets
-        )
+        leaving = set(ledgers)
+        return any(
+            one.ticket.ledger in leaving for one in self._flying if one not in self._abandoned
+        ) or any(ticket.ledger in leaving for ticket in self._outbox.tickets)
 
     def abandon(self, tickets: Collection[Ticket], why: str) -> None:
         leaving = set(tickets)
@@ -191,6 +197,7 @@ class Dispatcher:
             if delivery not in self._abandoned:
                 # Its POST goes on and may yet succeed: one duplicate, against holding up all the rest.
                 self._abandoned.add(delivery)
+                delivery.lane.is_in_the_way = True
                 self._divert(delivery, why, 0)
 
     # ── attempts ────────────────────────────────────────────────────────────────────────────────
@@ -223,6 +230,7 @@ class Dispatcher:
         if delivery in self._abandoned:
             self._abandoned.discard(delivery)
             self._accounts.late_answers += 1
+            self._settlement.make_room()
         elif isinstance(outcome, Delivered):
             self._accounts.attempts[outcome.status] += 1
             self._accounts.accepted += 1
@@ -242,7 +250,7 @@ class Dispatcher:
         self._accounts.attempts[outcome.error_class] += 1
         if not delivery.ticket.ledger.is_live:
             self._accounts.late_answers += 1
-            self._accounts.deliveries_released += 1
+            self._release()
             return  # the next owner of its partition reads the record again
         before = self._trail(delivery)
         body_sha256 = sha256(delivery.body).hexdigest()
@@ -305,9 +313,11 @@ class Dispatcher:
         self._send(delivery, ToDeadLetters(reason), dead)
 
     def _send(self, delivery: Delivery, destination: Destination, trail: Trail) -> None:
-        ticket = delivery.ticket
+        self._write(destination, delivery.record, trail, delivery.ticket)
+
+    def _write(self, destination: Destination, record: Record, trail: Trail, ticket: Ticket) -> None:
         self._outbox.send(
-            destination, delivery.record, trail, ticket, lambda where: self._written(ticket, where)
+            destination, record, trail, ticket, lambda where: self._written(ticket, where), self._release
         )
 
     def _written(self, ticket: Ticket, where: Destination) -> None:
@@ -321,6 +331,11 @@ class Dispatcher:
             case _:
                 assert_never(where)
         self._settlement.settle_delivery(ticket)
+
+    def _release(self) -> None:
+        """A delivery is given back unsettled: the next owner of its partition reads its record again."""
+        self._accounts.deliveries_released += 1
+        self._settlement.make_room()
 
     def _buried(self, ticket: Ticket) -> None:
         self._accounts.records_poison += 1
@@ -348,7 +363,7 @@ class Dispatcher:
             lane = line.popleft()
             lane.is_queued = False
             if lane.queue and lane.has_place():
-                delivery = lane.queue.popleft()
+                delivery = lane.next()
                 self._waiting -= 1
                 self._start(delivery)
                 self._line_up(lane)

@@ -80,9 +80,11 @@ class EventIntake:
                 flow.poison_run = 0
                 self._spread(ticket, record, decoded)
             case NeedsSchema(ref):
+                # A timestamp that lies in the future must not make the grace longer.
+                since_ms = min(max(record.timestamp_ms, 0), self._clock.now_ms())
                 self._schemas.wait(
                     ref,
-                    until_ms=max(record.timestamp_ms, 0) + UNKNOWN_SCHEMA_GRACE_MS,
+                    until_ms=since_ms + UNKNOWN_SCHEMA_GRACE_MS,
                     is_patient=True,
                     done=lambda answer: self._answered(flow, ticket, record, answer),
                 )
@@ -108,7 +110,7 @@ class EventIntake:
             take(Delivery(ticket, record, event, lane))
 
     def _answered(self, flow: Flow, ticket: Ticket, record: Record, answer: SchemaAnswer) -> None:
-        if not ticket.ledger.is_live:
+        if flow.is_draining or not ticket.ledger.is_live:
             return  # its next owner reads it again
         match answer:
             case SchemaReady():

@@ -56,7 +56,9 @@ class Lane:
     ``subscription.queue_max``, or what the lane's own pace will clear within a second, the larger: a fast
     endpoint with a backlog is not diverted, and a hanging one does not collect more than its share. A
     burst after a pause says nothing about the pace yet, so a lane whose last attempt did not fail has
-    :data:`PROOF_MS` to show one. A removed subscription's lane is not ``is_live``.
+    :data:`PROOF_MS` to show one. A lane that was found *in the way* (its POSTs under way held up a whole
+    partition) lets nothing wait until one of them has ended. A removed subscription's lane is not
+    ``is_live``.
     """
 
     __slots__ = (
@@ -69,6 +71,7 @@ class Lane:
         "endpoint",
         "has_failed",
         "in_flight",
+        "is_in_the_way",
         "is_live",
         "is_queued",
         "queue",
@@ -83,7 +86,8 @@ class Lane:
         self.in_flight = 0
         self.is_live = True
         self.is_queued = False  # whether the dispatcher has it in line for a place
-        self.busy_since_ms = 0  # monotonic: when the queue last began to fill
+        self.is_in_the_way = False
+        self.busy_since_ms = 0  # monotonic: since when something waits that was not worked off; 0: nothing
         self.has_failed = False  # whether the last attempt did
         self.attempts = 0
         self._rate_count = 0
@@ -97,25 +101,36 @@ class Lane:
     def room(self, now_ms: int) -> int:
         """How many deliveries may wait here; there is no bound of the lane's own while it may still
         prove its pace, only the process's."""
+        if self.is_in_the_way:
+            return 0
         if not self.has_failed and now_ms - self.busy_since_ms < PROOF_MS:
             return UNBOUNDED
         return max(self.subscription.queue_max, int(self.rate_per_s(now_ms)))
 
     def enqueue(self, delivery: Delivery, now_ms: int) -> bool:
         """Let ``delivery`` wait here; false, and nothing has changed, when there is no room."""
-        if not self.queue:
-            self.busy_since_ms = now_ms
-        elif len(self.queue) >= self.subscription.queue_max and len(self.queue) >= self.room(now_ms):
+        waiting = len(self.queue)
+        if self.is_in_the_way or (waiting >= self.subscription.queue_max and waiting >= self.room(now_ms)):
             return False
+        if not self.busy_since_ms:
+            self.busy_since_ms = now_ms
         delivery.queued_ms = now_ms
         self.queue.append(delivery)
         return True
+
+    def next(self) -> Delivery:
+        """Take the delivery that has waited longest out of the queue, to start it."""
+        delivery = self.queue.popleft()
+        if not self.queue:
+            self.busy_since_ms = 0  # worked off: the next burst gets its own time to prove a pace
+        return delivery
 
     def finished(self, now_ms: int, *, has_failed: bool) -> None:
         """An attempt ended: the lane's pace is measured by these."""
         self._roll(now_ms)
         self._rate_count += 1
         self.has_failed = has_failed
+        self.is_in_the_way = False
 
     def rate_per_s(self, now_ms: int) -> float:
         """Attempts ended per second, over the last whole window or this one, the larger."""

@@ -3,23 +3,26 @@
 A letter leaves the outbox only when its write is acknowledged. What a failed write means is decided
 here, once:
 
-* a passing fault is tried again, for as long as it takes; what the letter settles waits;
+* a passing fault is tried again, for as long as it takes; what the letter settles waits. One that
+  does not pass blocks like a missing topic;
 * a record too large for its topic becomes a pointer letter among the dead letters;
 * a tier that is missing is replaced by the next longer one, or the longest there is (never early);
-* a missing or forbidden topic blocks: the pumps stop reading until a write gets through.
+* a missing or forbidden topic, or a producer that cannot go on, blocks: the pumps stop reading until
+  the letter gets through.
 
-Bounded by what is in hand: every letter belongs to a record or delivery taken in hand.
+A letter whose partition was taken away is not tried again: the next owner reads its record. Bounded by
+what is in hand: every letter belongs to a record or delivery taken in hand.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from connector.core.accounts import Accounts
-from connector.core.ledger import Ticket
+from connector.core.ledger import Ledger, Ticket
 from connector.core.letters import (
     Letter,
     Reason,
@@ -36,6 +39,9 @@ from connector.engine.ports import Clock, Log, NotWritten, Writer
 
 RETRY_FIRST_MS = 100
 RETRY_MAX_MS = 5_000
+TRIES_BEFORE_BLOCK = 8
+"""Failed writes of one letter until a passing fault counts as one that does not pass: 16 s of waiting, and
+before each try the client's own patience."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,8 @@ Destination = ToTier | ToParked | ToDeadLetters
 
 @dataclass(slots=True, eq=False)
 class _Outgoing:
-    """One letter until it is acknowledged. ``done`` is told where it went in the end."""
+    """One letter until it is acknowledged. ``done`` is told where it went in the end, ``dropped`` is
+    called instead when it is given up. ``again`` is set while it waits for another try."""
 
     destination: Destination
     record: Record
@@ -66,7 +73,10 @@ class _Outgoing:
     letter: Letter
     ticket: Ticket
     done: Callable[[Destination], None]
+    dropped: Callable[[], None]
     tries: int = 0
+    is_pointer: bool = False
+    again: asyncio.TimerHandle | None = None
 
 
 class Outbox:
@@ -80,9 +90,16 @@ class Outbox:
         self._accounts = accounts
         self._log = log
         self._outgoing: set[_Outgoing] = set()
+        self._blocking: dict[_Outgoing, str] = {}
         self.tiers: tuple[int, ...] = ()
-        self.blocked: str = ""
+
+    def __len__(self) -> int:
+        return len(self._outgoing)
+
+    @property
+    def blocked(self) -> str:
         """Why the connector's own topics cannot be written, while they cannot; empty otherwise."""
+        return next(iter(self._blocking.values()), "")
 
     @property
     def tickets(self) -> list[Ticket]:
@@ -91,16 +108,24 @@ class Outbox:
 
     def send(
         self, destination: Destination, record: Record, trail: Trail | PoisonTrail, ticket: Ticket,
-        done: Callable[[Destination], None],
+        done: Callable[[Destination], None], dropped: Callable[[], None],
     ) -> None:  # fmt: skip
-        """Write the letter that ``destination`` asks for; ``done`` is called once, when it is durable,
-        with where it went: a record too large ends among the dead letters whatever was asked."""
+        """Write the letter that ``destination`` asks for. ``done`` is called once, when it is durable,
+        with where it went: a record too large ends among the dead letters whatever was asked; or
+        ``dropped`` is, when its partition was taken away before a write succeeded."""
         letter = _letter(destination, record, trail)
-        outgoing = _Outgoing(destination, record, trail, letter, ticket, done)
+        outgoing = _Outgoing(destination, record, trail, letter, ticket, done, dropped)
         self._outgoing.add(outgoing)
         self._write(outgoing)
 
+    def withdraw(self, ledgers: Collection[Ledger]) -> None:
+        """Drop what waits for another try and belongs to these, which are closed. What is being written
+        goes on."""
+        for outgoing in [one for one in self._outgoing if one.again and one.ticket.ledger in ledgers]:
+            self._drop(outgoing)
+
     def _write(self, outgoing: _Outgoing) -> None:
+        outgoing.again = None
         self._writer.write(
             self._topic(outgoing.destination),
             key=outgoing.letter.key,
@@ -111,34 +136,40 @@ class Outbox:
 
     def _written(self, outgoing: _Outgoing, failure: NotWritten | None) -> None:
         if failure is None:
-            self._outgoing.discard(outgoing)
-            self.blocked = ""
+            self._forget(outgoing)
             outgoing.done(outgoing.destination)
             return
         self._accounts.writes_failed[failure.fault] += 1
+        if not outgoing.ticket.ledger.is_live:
+            self._drop(outgoing)
+            return
         match failure.fault:
-            case "too-large":
-                self._shrink(outgoing)
+            case "too-large" if self._shrink(outgoing):
                 self._write(outgoing)
             case "missing-topic" if self._reroute(outgoing):
                 self._write(outgoing)
-            case "missing-topic" | "forbidden":
-                self._block(f"{self._topic(outgoing.destination)}: {failure.detail}")
+            case "passing" if outgoing.tries < TRIES_BEFORE_BLOCK:
                 self._again(outgoing)
-            case "passing" | "fatal":
+            case "too-large" | "missing-topic" | "forbidden" | "passing" | "fatal":
+                self._block(outgoing, failure.detail)
                 self._again(outgoing)
             case _:
                 assert_never(failure.fault)
 
-    def _shrink(self, outgoing: _Outgoing) -> None:
-        """The whole record is too large for its topic: keep its coordinates, hash and beginning."""
+    def _shrink(self, outgoing: _Outgoing) -> bool:
+        """The whole record is too large for its topic: keep its coordinates, hash and beginning. False
+        when it is that already."""
         trail = outgoing.trail
+        if outgoing.is_pointer:
+            return False
         if isinstance(trail, Trail):
             detail = f"The record is too large for {self._topic(outgoing.destination)}."
             trail = trail.dead("oversize", detail=detail) if trail.reason is None else trail
             outgoing.destination = ToDeadLetters(trail.reason or "oversize")
         outgoing.trail = trail
         outgoing.letter = pointer_letter(outgoing.record, trail)
+        outgoing.is_pointer = True
+        return True
 
     def _reroute(self, outgoing: _Outgoing) -> bool:
         """Instead of a tier whose topic is missing: the next longer one; or the longest there is, and
@@ -162,12 +193,23 @@ class Outbox:
     def _again(self, outgoing: _Outgoing) -> None:
         delay_ms = min(RETRY_FIRST_MS << min(outgoing.tries, 10), RETRY_MAX_MS)
         outgoing.tries += 1
-        asyncio.get_running_loop().call_later(delay_ms / 1_000, self._write, outgoing)
+        outgoing.again = asyncio.get_running_loop().call_later(delay_ms / 1_000, self._write, outgoing)
 
-    def _block(self, why: str) -> None:
-        if not self.blocked:
+    def _block(self, outgoing: _Outgoing, detail: str) -> None:
+        why = f"{self._topic(outgoing.destination)}: {detail}"
+        if not self._blocking:
             self._log.error("cannot write to our own topic; reading stops until it can be written", why=why)
-        self.blocked = why
+        self._blocking[outgoing] = why
+
+    def _drop(self, outgoing: _Outgoing) -> None:
+        if outgoing.again is not None:
+            outgoing.again.cancel()
+        self._forget(outgoing)
+        outgoing.dropped()
+
+    def _forget(self, outgoing: _Outgoing) -> None:
+        self._outgoing.discard(outgoing)
+        self._blocking.pop(outgoing, None)
 
     def _topic(self, destination: Destination) -> str:
         match destination:

@@ -7,7 +7,8 @@ record may be admitted) and acts (admit, pause, grant, commit), for at most
 :data:`RECORDS_PER_TURN` records, so that replies are served in between.
 
 Back-pressure is the grant: no grant, no batch. A partition is paused only when it alone is stuck (its
-window is full, or its head is not due) while the others go on.
+head is not due, or its window has been full for a whole look) while the others go on: each pause makes
+the client throw away what it has fetched.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from connector.core.accounts import Accounts
-from connector.core.commits import CommitState
+from connector.core.commits import CommitPlan, CommitState
 from connector.core.doneset import decode
 from connector.core.ledger import Ledger, Ticket
 from connector.core.record import Record
@@ -60,29 +61,30 @@ class Flow:
 
     ``fetched_ms`` (monotonic) is when the last of the carry was fetched, ``wake_ms`` when its head is due
     (monotonic; 0: now). ``held`` says why an operator must look before this partition goes on; empty
-    when it flows. ``poison_run`` counts poison records in a row.
+    when it flows. ``poison_run`` counts poison records in a row. ``is_still`` says that nothing was
+    admitted since the last look although something is carried.
     """
 
     __slots__ = (
         "carry", "commits", "end_offset", "epoch", "fetched_ms", "held", "is_draining", "is_paused",
-        "leader_epoch", "ledger", "poison_run", "topic_id", "tp", "wake_ms",
+        "is_still", "leader_epoch", "ledger", "poison_run", "tp", "wake_ms",
     )  # fmt: skip
 
     def __init__(self, assignment: Assignment) -> None:
         self.tp = assignment.tp
         self.epoch = assignment.epoch
-        self.topic_id = assignment.topic_id
         done = decode(assignment.committed_metadata, topic_id=assignment.topic_id)
         self.ledger = Ledger(position=assignment.position, done=done)
         self.commits = CommitState(topic_id=assignment.topic_id)
         self.carry: deque[Record] = deque()
         self.end_offset = -1
         self.fetched_ms = 0
-        self.leader_epoch = -1
+        self.leader_epoch = done.leader_epoch if done else -1
         self.wake_ms = 0
         self.held = ""
         self.poison_run = 0
         self.is_paused = False
+        self.is_still = False
         self.is_draining = False
 
 
@@ -226,6 +228,8 @@ class Pump:
         for assignment in assignments:
             assert assignment.tp not in self._flows, "a partition is assigned after it was taken away"
             self._flows[assignment.tp] = Flow(assignment)
+            # A pause of its last epoch may have reached the source late: it would be silent for ever.
+            self._source.resume(assignment.tp)
 
     def fetched(self, batch: Sequence[Fetched]) -> None:
         self._grants -= 1
@@ -250,16 +254,16 @@ class Pump:
         flows = [self._flows[tp] for tp in tps if tp in self._flows]
         self._log.warning("partitions lost", group=self.name, partitions=[str(flow.tp) for flow in flows])
         self._close(flows)
-        self._downstream.withdraw([flow.ledger for flow in flows])
 
     def committed(self, results: Sequence[CommitResult]) -> None:
         for result in results:
             flow = self._flows.get(result.commit.tp)
             if flow is None or flow.epoch != result.commit.epoch:
                 continue
+            plan = CommitPlan(result.commit.offset, result.commit.metadata)
             if result.error:
                 self._accounts.commits_failed += 1
-                flow.commits.reject(is_metadata_refused=result.is_metadata_refused)
+                flow.commits.reject(plan, is_metadata_refused=result.is_metadata_refused)
                 self._log.warning(
                     "commit failed; it is tried again",
                     partition=str(flow.tp),
@@ -268,7 +272,7 @@ class Pump:
                 )
             else:
                 self._accounts.commits += 1
-                flow.commits.acknowledge()
+                flow.commits.acknowledge(plan)
 
     def jumped(self, jump: Jump) -> None:
         self._accounts.jumps[jump.reason] += 1
@@ -315,7 +319,12 @@ class Pump:
 
     def _with_carry(self) -> list[Flow]:
         # Those behind the last one served come first next time: dict order rotates.
-        flows = [flow for flow in self._flows.values() if flow.carry or flow.end_offset >= 0]
+        now_ms = self._clock.monotonic_ms()
+        flows = [
+            flow
+            for flow in self._flows.values()
+            if (flow.carry or flow.end_offset >= 0) and flow.wake_ms <= now_ms
+        ]
         if len(flows) > 1:
             first = flows[0]
             self._flows[first.tp] = self._flows.pop(first.tp)
@@ -342,6 +351,7 @@ class Pump:
             match take(flow, record):
                 case Taken():
                     carry.popleft()
+                    flow.is_still = False
                     budget -= 1
                 case NotDue(wake_ms):
                     flow.wake_ms = wake_ms
@@ -360,10 +370,8 @@ class Pump:
         wake_ms = 0
         is_busy = is_full
         for flow in self._flows.values():
-            is_stuck = bool(flow.carry) and not is_full and self._is_stuck(flow)
-            if is_stuck and not flow.is_paused:
-                flow.is_paused = True
-                self._source.pause(flow.tp)
+            if flow.carry and not flow.is_paused and (flow.held or flow.wake_ms):
+                self._pause(flow)
             elif flow.is_paused and not flow.carry:
                 flow.is_paused = False
                 self._source.resume(flow.tp)
@@ -374,8 +382,9 @@ class Pump:
             self._grant()
         self._wake_at(wake_ms)
 
-    def _is_stuck(self, flow: Flow) -> bool:
-        return bool(flow.held) or flow.wake_ms > 0 or not self._has_window(flow, flow.carry[0])
+    def _pause(self, flow: Flow) -> None:
+        flow.is_paused = True
+        self._source.pause(flow.tp)
 
     def _has_window(self, flow: Flow, record: Record) -> bool:
         ledger, limits = flow.ledger, self._limits
@@ -405,13 +414,21 @@ class Pump:
         self._turn()
 
     def unblock(self) -> None:
-        """The head-of-line rule, asked once a second: a window that is nearly full although nearly all of
-        it is settled is held open by a few slow deliveries; the oldest of them are diverted."""
-        full = self._limits.window_records_max * 9 // 10
-        for flow in self._flows.values():
-            window = flow.ledger.window
-            if window >= full and flow.ledger.open_count * 20 <= window:
-                self._downstream.abandon(flow.ledger.open_tickets(), "head of line")
+        """The head-of-line rule, asked at every look: a partition that was given no record since the last
+        look, because its window is full, is paused so that the others go on; and where nearly all of the
+        window is settled, the few deliveries that hold it open are diverted."""
+        for flow in list(self._flows.values()):
+            if not flow.carry or flow.is_draining or self._has_window(flow, flow.carry[0]):
+                flow.is_still = False
+            elif not flow.is_still:
+                flow.is_still = True
+            else:
+                if not flow.is_paused:
+                    self._pause(flow)
+                    self._turn_soon()
+                ledger = flow.ledger
+                if ledger.open_count * 20 <= ledger.window:
+                    self._downstream.abandon(ledger.open_tickets(), "head of line")
 
     # ── commits ─────────────────────────────────────────────────────────────────────────────────
 
@@ -434,9 +451,13 @@ class Pump:
 
     def _commits(self, flows: Iterable[Flow], *, is_final: bool) -> list[Commit]:
         commits = []
+        now_ms = self._clock.monotonic_ms()
         for flow in flows:
-            plan = flow.commits.plan(flow.ledger, leader_epoch=flow.leader_epoch, is_final=is_final)
+            plan = flow.commits.plan(
+                flow.ledger, now_ms=now_ms, leader_epoch=flow.leader_epoch, is_final=is_final
+            )
             if plan is not None:
+                self._accounts.done_sets_dropped += plan.has_dropped_done_set
                 commits.append(
                     Commit(tp=flow.tp, epoch=flow.epoch, offset=plan.offset, metadata=plan.metadata)
                 )
@@ -476,8 +497,10 @@ class Pump:
             await asyncio.sleep(DRAIN_LOOK_MS / 1_000)
         return True
 
-    def _close(self, flows: Iterable[Flow]) -> None:
+    def _close(self, flows: Collection[Flow]) -> None:
         for flow in flows:
             if self._flows.get(flow.tp) is flow:
                 del self._flows[flow.tp]
             self._accounts.records_released += flow.ledger.close()
+        self._downstream.withdraw([flow.ledger for flow in flows])
+        self._turn_soon()  # the others may have waited for these

@@ -103,6 +103,8 @@ class SchemaWait:
                 case SchemaReady():
                     self.unreachable = ""
                     line.release(answer, lambda _: True)
+                    if line.waiting:  # it is asked for again at once: no busy loop
+                        await line.pause(RETRY_FIRST_MS)
                 case SchemaUnknown():
                     self.unreachable = ""
                     now_ms = self._clock.now_ms()

@@ -15,7 +15,7 @@ from connector.core.ledger import Ticket
 class Settlement:
     """Settles tickets, keeps the books of it, and wakes whoever waits for room.
 
-    ``is_awaited`` is set by a pump that stopped for want of room; the next settlement clears it and
+    ``is_awaited`` is set by a pump that stopped for want of room; whatever makes room next clears it and
     calls ``on_room`` once.
     """
 
@@ -27,7 +27,7 @@ class Settlement:
         self.is_awaited = False
 
     def wake(self, on_room: Callable[[], None]) -> None:
-        """Call ``on_room`` after a settlement whenever somebody awaits one."""
+        """Call ``on_room`` once there is room again, whenever somebody awaits it."""
         self._on_room.append(on_room)
 
     def settle_delivery(self, ticket: Ticket) -> None:
@@ -37,6 +37,8 @@ class Settlement:
         ticket.settled_deliveries += 1
         if ticket.owing == 0:
             self.settle_record(ticket)
+        else:
+            self.make_room()
 
     def settle_record(self, ticket: Ticket) -> None:
         """Nothing is owed for this record. Ignored when its partition is no longer ours: the books
@@ -44,6 +46,10 @@ class Settlement:
         if ticket.ledger.is_live:
             ticket.ledger.settle(ticket)
             self._accounts.records_settled += 1
+        self.make_room()
+
+    def make_room(self) -> None:
+        """Something in hand is so no longer, settled or given back."""
         if self.is_awaited:
             self.is_awaited = False
             for on_room in self._on_room:

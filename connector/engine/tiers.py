@@ -103,16 +103,17 @@ class TierIntake:
             self._accounts.records_regressed += 1
             self._accounts.records_settled += 1
         else:
-            self._deliver(ticket, source_record(record, decoded), trail, step)
+            self._deliver(flow, ticket, source_record(record, decoded), trail, step)
         return TAKEN
 
     def _not_due(self, tier_ms: int, rest_ms: int) -> NotDue:
         tick_ms = min(max(tier_ms // TICKS_PER_TIER, TICK_MIN_MS), TICK_MAX_MS)
         return NotDue(self._clock.monotonic_ms() + max(rest_ms, min(tick_ms, tier_ms // 4)))
 
-    def _deliver(self, ticket: Ticket, record: Record, trail: Trail, step: Release | Hop) -> None:
+    def _deliver(
+        self, flow: Flow, ticket: Ticket, record: Record, trail: Trail, step: Release | Hop
+    ) -> None:
         ticket.owing = 1
-        lane = self._lanes.get(trail.subscription_id)
         if self._is_copy(ticket, trail):
             self._accounts.deliveries_taken += 1
             self._accounts.dropped_copies += 1
@@ -121,13 +122,20 @@ class TierIntake:
             self._accounts.tier_records_hopped += 1
             onwards = trail.to_tier(not_before_ms=trail.not_before_ms)
             self._dispatcher.pass_on(ticket, record, onwards, ToTier(step.tier_ms))
-        elif lane is None:
+        else:
+            self._try(flow, ticket, record, trail)
+
+    def _try(self, flow: Flow, ticket: Ticket, record: Record, trail: Trail) -> None:
+        lane = self._lanes.get(trail.subscription_id)
+        if lane is None:
             self._unheard_of(ticket, record, trail)
         else:
             self._unheard.pop(trail.subscription_id, None)
-            self._become(ticket, record, trail, lane, self._decode(record))
+            self._become(flow, ticket, record, trail, lane, self._decode(record))
 
-    def _become(self, ticket: Ticket, record: Record, trail: Trail, lane: Lane, decoded: Decoded) -> None:
+    def _become(
+        self, flow: Flow, ticket: Ticket, record: Record, trail: Trail, lane: Lane, decoded: Decoded
+    ) -> None:
         match decoded:
             case Event():
                 self._dispatcher.take(Delivery(ticket, record, decoded, lane, trail))
@@ -136,26 +144,25 @@ class TierIntake:
                     ref,
                     until_ms=0,
                     is_patient=False,
-                    done=lambda answer: self._answered(ticket, record, trail, lane, answer),
+                    done=lambda answer: self._answered(flow, ticket, record, trail, answer),
                 )
             case Poison(code, detail):
-                # It was an event when it was first sent: its format or schema has changed since.
-                self._end(ticket, record, trail.dead("poison", detail=f"{code}: {detail}"))
+                self._spoil(ticket, record, trail, f"{code}: {detail}")
             case Skipped(why):
-                self._end(ticket, record, trail.dead("poison", detail=f"no event any more: {why}"))
+                self._spoil(ticket, record, trail, f"no event any more: {why}")
             case _:
                 assert_never(decoded)
 
     def _answered(
-        self, ticket: Ticket, record: Record, trail: Trail, lane: Lane, answer: SchemaAnswer
+        self, flow: Flow, ticket: Ticket, record: Record, trail: Trail, answer: SchemaAnswer
     ) -> None:
-        if not ticket.ledger.is_live:
+        if flow.is_draining or not ticket.ledger.is_live:
             return  # its next owner reads it again
         match answer:
             case SchemaReady():
-                self._become(ticket, record, trail, lane, self._decode(record))
+                self._try(flow, ticket, record, trail)  # its subscription may have changed meanwhile
             case SchemaUnknown(detail):
-                self._become(ticket, record, trail, lane, Poison("unknown-schema", detail))
+                self._spoil(ticket, record, trail, f"unknown-schema: {detail}")
             case SchemaUnreachable():
                 self._dispatcher.postpone(ticket, record, trail, "registry unreachable")
             case _:
@@ -171,6 +178,10 @@ class TierIntake:
             self._end(ticket, record, dead)
         else:
             self._dispatcher.postpone(ticket, record, trail, "subscription unheard of")
+
+    def _spoil(self, ticket: Ticket, record: Record, trail: Trail, detail: str) -> None:
+        """It was an event when it was first sent: its format or schema has changed since."""
+        self._end(ticket, record, trail.dead("poison", detail=detail))
 
     def _end(self, ticket: Ticket, record: Record, trail: Trail) -> None:
         assert trail.reason is not None, "a dead letter says why"

@@ -26,7 +26,8 @@ from connector.engine.settlement import Settlement
 from connector.engine.tasks import Tasks
 from connector.engine.tiers import TierIntake
 
-SWEEP_MS = 1_000
+LOOK_MS = 250
+"""How often lanes and windows are looked over: for so long at most a full one holds up the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,7 @@ class Worker:
         assert self.outbox.tiers, "the view is complete before a group is joined"
         for pump in self.pumps:
             pump.start()
-        self._tasks.spawn(self._sweep(), "sweep")
+        self._tasks.spawn(self._look_for_ever(), "look")
 
     def hold(self, why: str) -> None:
         """Read no new events: who should get them is in doubt. Retries and what is in hand go on."""
@@ -170,9 +171,9 @@ class Worker:
         for pump in self.pumps:
             pump.hurry()
 
-    async def _sweep(self) -> None:
+    async def _look_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP_MS / 1_000)
+            await asyncio.sleep(LOOK_MS / 1_000)
             self.dispatcher.sweep()
             for pump in self.pumps:
                 pump.unblock()

@@ -16,20 +16,25 @@ def ledger_with(count: int) -> tuple[Ledger, list[Ticket]]:
     return ledger, tickets  # type: ignore[return-value]  # admitted in order: all are tickets
 
 
+def planned(state: CommitState, ledger: Ledger, *, leader_epoch: int = -1) -> CommitPlan:
+    plan = state.plan(ledger, now_ms=0, leader_epoch=leader_epoch)
+    assert plan is not None
+    return plan
+
+
 def test_the_first_plan_commits_the_position():
     ledger, _ = ledger_with(0)
 
-    assert CommitState(topic_id="").plan(ledger, leader_epoch=-1) == CommitPlan(0, "")
+    assert CommitState(topic_id="").plan(ledger, now_ms=0, leader_epoch=-1) == CommitPlan(0, "")
 
 
 def test_nothing_new_is_not_committed_again():
     ledger, tickets = ledger_with(1)
     state = CommitState(topic_id="")
     ledger.settle(tickets[0])
-    state.plan(ledger, leader_epoch=-1)
-    state.acknowledge()
+    state.acknowledge(planned(state, ledger))
 
-    assert state.plan(ledger, leader_epoch=-1) is None
+    assert state.plan(ledger, now_ms=0, leader_epoch=-1) is None
     assert state.committed_offset == 1
 
 
@@ -37,13 +42,12 @@ def test_a_stuck_watermark_is_committed_again_when_the_done_set_grew():
     ledger, tickets = ledger_with(3)
     state = CommitState(topic_id="id")
     ledger.settle(tickets[1])
-    first = state.plan(ledger, leader_epoch=3)
-    state.acknowledge()
+    first = planned(state, ledger, leader_epoch=3)
+    state.acknowledge(first)
     ledger.settle(tickets[2])
 
-    second = state.plan(ledger, leader_epoch=3)
+    second = state.plan(ledger, now_ms=0, leader_epoch=3)
 
-    assert first is not None
     assert second is not None
     done = decode(second.metadata, topic_id="id")
     assert (first.offset, second.offset) == (0, 0)
@@ -55,34 +59,75 @@ def test_one_commit_is_under_way_at_a_time():
     ledger, tickets = ledger_with(2)
     state = CommitState(topic_id="")
     ledger.settle(tickets[0])
-    assert state.plan(ledger, leader_epoch=-1) == CommitPlan(1, "")
+    assert state.plan(ledger, now_ms=0, leader_epoch=-1) == CommitPlan(1, "")
     ledger.settle(tickets[1])
 
-    assert state.plan(ledger, leader_epoch=-1) is None
-    assert state.plan(ledger, leader_epoch=-1, is_final=True) == CommitPlan(2, "")
+    assert state.plan(ledger, now_ms=0, leader_epoch=-1) is None
+    assert state.plan(ledger, now_ms=0, leader_epoch=-1, is_final=True) == CommitPlan(2, "")
 
 
 def test_a_failed_commit_is_tried_again():
     ledger, tickets = ledger_with(1)
     state = CommitState(topic_id="")
     ledger.settle(tickets[0])
-    state.plan(ledger, leader_epoch=-1)
+    plan = planned(state, ledger)
 
-    state.reject(is_metadata_refused=False)
+    state.reject(plan, is_metadata_refused=False)
 
-    assert state.plan(ledger, leader_epoch=-1) == CommitPlan(1, "")
+    assert state.plan(ledger, now_ms=0, leader_epoch=-1) == CommitPlan(1, "")
 
 
 def test_a_refused_done_set_is_left_out_and_counted():
     ledger, tickets = ledger_with(2)
     state = CommitState(topic_id="")
     ledger.settle(tickets[1])
-    state.plan(ledger, leader_epoch=-1)
+    state.reject(planned(state, ledger), is_metadata_refused=True)
 
-    state.reject(is_metadata_refused=True)
+    plan = planned(state, ledger)
+    assert (plan.offset, plan.metadata, plan.has_dropped_done_set) == (0, "", True)
 
-    assert state.plan(ledger, leader_epoch=-1) == CommitPlan(0, "")
-    assert state.done_sets_dropped == 1
+
+def test_a_done_set_is_tried_again_once_it_was_empty():
+    ledger, tickets = ledger_with(4)
+    state = CommitState(topic_id="")
+    ledger.settle(tickets[1])
+    state.reject(planned(state, ledger), is_metadata_refused=True)
+    ledger.settle(tickets[0])
+    state.acknowledge(planned(state, ledger))
+    ledger.settle(tickets[3])
+
+    plan = planned(state, ledger)
+
+    assert plan.offset == 2
+    assert plan.metadata != ""
+
+
+def test_a_commit_without_an_answer_does_not_stop_commits_for_ever():
+    ledger, tickets = ledger_with(2)
+    state = CommitState(topic_id="")
+    ledger.settle(tickets[0])
+    lost = state.plan(ledger, now_ms=1_000, leader_epoch=-1)
+    ledger.settle(tickets[1])
+
+    assert lost is not None
+    assert state.plan(ledger, now_ms=90_999, leader_epoch=-1) is None
+    assert state.plan(ledger, now_ms=91_000, leader_epoch=-1) == CommitPlan(2, "")
+
+
+def test_the_late_answer_to_a_commit_given_up_is_not_taken_for_the_later_one():
+    ledger, tickets = ledger_with(2)
+    state = CommitState(topic_id="")
+    ledger.settle(tickets[0])
+    given_up = planned(state, ledger)
+    ledger.settle(tickets[1])
+    later = state.plan(ledger, now_ms=90_000, leader_epoch=-1)
+
+    state.acknowledge(given_up)
+
+    assert state.committed_offset == -1
+    assert later is not None
+    state.acknowledge(later)
+    assert state.committed_offset == 2
 
 
 def test_a_done_set_over_the_limit_is_left_out_and_counted():
@@ -91,7 +136,6 @@ def test_a_done_set_over_the_limit_is_left_out_and_counted():
         ledger.settle(ticket)
     state = CommitState(topic_id="")
 
-    plan = state.plan(ledger, leader_epoch=-1)
+    plan = planned(state, ledger)
 
-    assert plan == CommitPlan(0, "")
-    assert state.done_sets_dropped == 1
+    assert (plan.offset, plan.metadata, plan.has_dropped_done_set) == (0, "", True)

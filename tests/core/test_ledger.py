@@ -16,8 +16,15 @@ class DoneSet:
     offsets: frozenset[int]
     leader_epoch: int = -1
 
+    @property
+    def highest(self) -> int:
+        return max(self.offsets)
+
     def contains(self, offset: int) -> bool:
         return offset in self.offsets
+
+    def above(self, offset: int) -> list[int]:
+        return sorted(one for one in self.offsets if one > offset)
 
 
 def record(offset: int, *, leader_epoch: int = -1, value: bytes = b"v") -> Record:
@@ -95,6 +102,17 @@ def test_what_the_done_set_holds_is_not_admitted_again_and_stays_in_the_next_don
     assert ledger.settled_above() == [1, 2]
     ledger.settle(first)
     assert ledger.watermark == 3
+
+
+def test_what_was_done_before_and_is_not_read_again_yet_stays_in_the_next_done_set():
+    ledger = Ledger(position=5, done=DoneSet(frozenset({6, 7, 9})))
+
+    assert ledger.settled_above() == [6, 7, 9]
+    first = admitted(ledger, 5)
+    assert ledger.admit(record(6)) is None
+    assert ledger.settled_above() == [6, 7, 9]
+    ledger.settle(first)
+    assert (ledger.watermark, ledger.settled_above()) == (7, [9])
 
 
 def test_a_record_of_a_later_leader_epoch_is_never_in_the_done_set():

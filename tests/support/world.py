@@ -83,7 +83,8 @@ class Cluster:
         return [record for log in self.topics[topic].values() for record in log]
 
     def tier_letters(self) -> list[Record]:
-        return [one for topic in list(self.topics) if tier_delay_ms(PREFIX, topic) for one in self.letters(topic)]
+        tiers = [topic for topic in self.topics if tier_delay_ms(PREFIX, topic)]
+        return [one for topic in tiers for one in self.letters(topic)]
 
 
 class FakeSource:
@@ -186,7 +187,8 @@ class FakeSource:
                 continue
             records = log[start : start + self.batch_max]
             self.position[tp] = start + len(records)
-            batch.append(Fetched(tp, epoch, records, end_offset=len(log)))
+            end_offset = len(log) if self.position[tp] == len(log) else -1
+            batch.append(Fetched(tp, epoch, records, end_offset))
         return batch
 
 
