@@ -188,11 +188,15 @@ class Dispatcher:
             one.ticket.ledger in leaving for one in self._flying if one not in self._abandoned
         ) or any(ticket.ledger in leaving for ticket in self._outbox.tickets)
 
-    def abandon(self, tickets: Collection[Ticket], why: str) -> None:
+    def divert_queued(self, tickets: Collection[Ticket], why: str) -> None:
         leaving = set(tickets)
         for lane in self._lanes:
             for delivery in self._unqueue(lane, lambda one: one.ticket in leaving):
                 self._divert(delivery, why, 0)
+
+    def abandon(self, tickets: Collection[Ticket], why: str) -> None:
+        self.divert_queued(tickets, why)
+        leaving = set(tickets)
         for delivery in [one for one in self._flying if one.ticket in leaving]:
             if delivery not in self._abandoned:
                 # Its POST goes on and may yet succeed: one duplicate, against holding up all the rest.

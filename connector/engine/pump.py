@@ -44,6 +44,8 @@ GRANTS = 2
 """Batches fetched ahead: one in hand, one on its way."""
 DRAIN_LOOK_MS = 10
 """How often a drain looks whether it is done."""
+LOOKS_MAX = 20
+"""For how many looks a full window may stay as it is before all in it is diverted: 5 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +63,13 @@ class Flow:
 
     ``fetched_ms`` (monotonic) is when the last of the carry was fetched, ``wake_ms`` when its head is due
     (monotonic; 0: now). ``held`` says why an operator must look before this partition goes on; empty
-    when it flows. ``poison_run`` counts poison records in a row. ``is_still`` says that nothing was
-    admitted since the last look although something is carried.
+    when it flows. ``poison_run`` counts poison records in a row, ``still_looks`` looks at
+    a full window in a row between which nothing was admitted.
     """
 
     __slots__ = (
         "carry", "commits", "end_offset", "epoch", "fetched_ms", "held", "is_draining", "is_paused",
-        "is_still", "leader_epoch", "ledger", "poison_run", "tp", "wake_ms",
+        "leader_epoch", "ledger", "poison_run", "still_looks", "tp", "wake_ms",
     )  # fmt: skip
 
     def __init__(self, assignment: Assignment) -> None:
@@ -84,7 +86,7 @@ class Flow:
         self.held = ""
         self.poison_run = 0
         self.is_paused = False
-        self.is_still = False
+        self.still_looks = 0
         self.is_draining = False
 
 
@@ -127,6 +129,9 @@ class Downstream(Protocol):
 
     def has_under_way(self, ledgers: Collection[Ledger]) -> bool:
         """Whether a POST or a write for one of these is under way."""
+
+    def divert_queued(self, tickets: Collection[Ticket], why: str) -> None:
+        """Divert whatever of these records is queued."""
 
     def abandon(self, tickets: Collection[Ticket], why: str) -> None:
         """Divert whatever of these records is queued or in flight; their POSTs go on unheeded."""
@@ -351,7 +356,7 @@ class Pump:
             match take(flow, record):
                 case Taken():
                     carry.popleft()
-                    flow.is_still = False
+                    flow.still_looks = 0
                     budget -= 1
                 case NotDue(wake_ms):
                     flow.wake_ms = wake_ms
@@ -368,6 +373,7 @@ class Pump:
     def _steer(self, *, is_full: bool) -> None:
         """Pause what alone is stuck, resume what is not, and ask for more when there is nothing left."""
         wake_ms = 0
+        now_ms = self._clock.monotonic_ms()
         is_busy = is_full
         for flow in self._flows.values():
             if flow.carry and not flow.is_paused and (flow.held or flow.wake_ms):
@@ -375,7 +381,8 @@ class Pump:
             elif flow.is_paused and not flow.carry:
                 flow.is_paused = False
                 self._source.resume(flow.tp)
-            if flow.wake_ms and (not wake_ms or flow.wake_ms < wake_ms):
+            # One that is due already waits for room or its turn, and either brings the next turn.
+            if flow.wake_ms > now_ms and (not wake_ms or flow.wake_ms < wake_ms):
                 wake_ms = flow.wake_ms
             is_busy = is_busy or (bool(flow.carry) and not flow.is_paused)
         if not is_busy:
@@ -414,21 +421,25 @@ class Pump:
         self._turn()
 
     def unblock(self) -> None:
-        """The head-of-line rule, asked at every look: a partition that was given no record since the last
-        look, because its window is full, is paused so that the others go on; and where nearly all of the
-        window is settled, the few deliveries that hold it open are diverted."""
+        """The head-of-line rule, asked at every look. A partition that was given no record since the last
+        look, because its window is full, is paused so that the others go on, and what is queued of its
+        records is diverted. What is in flight follows when nearly all of the window is settled, or the
+        patience is over: that may send something twice."""
         for flow in list(self._flows.values()):
-            if not flow.carry or flow.is_draining or self._has_window(flow, flow.carry[0]):
-                flow.is_still = False
-            elif not flow.is_still:
-                flow.is_still = True
-            else:
-                if not flow.is_paused:
-                    self._pause(flow)
-                    self._turn_soon()
-                ledger = flow.ledger
-                if ledger.open_count * 20 <= ledger.window:
-                    self._downstream.abandon(ledger.open_tickets(), "head of line")
+            if not flow.carry or self._has_window(flow, flow.carry[0]):
+                flow.still_looks = 0
+                continue
+            flow.still_looks += 1
+            if flow.still_looks == 1:
+                continue
+            if not flow.is_paused:
+                self._pause(flow)
+                self._turn_soon()
+            ledger = flow.ledger
+            is_held_by_few = ledger.open_count * 20 <= ledger.window
+            is_over = is_held_by_few or flow.still_looks > LOOKS_MAX
+            relieve = self._downstream.abandon if is_over else self._downstream.divert_queued
+            relieve(ledger.open_tickets(), "head of line")
 
     # ── commits ─────────────────────────────────────────────────────────────────────────────────
 
