@@ -53,6 +53,17 @@ class TopicLook:
     operations: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupLook:
+    """A consumer group as its coordinator shows it. ``state`` is empty when there is no such group;
+    ``operations`` are empty where the cluster does not say."""
+
+    state: str = ""
+    members: int = 0
+    is_forbidden: bool = False
+    operations: frozenset[str] = frozenset()
+
+
 class Cluster:
     """An administrator's view of one cluster."""
 
@@ -155,6 +166,29 @@ class Cluster:
         futures = self._admin.list_consumer_group_offsets([request], request_timeout=CALL_TIMEOUT_S)
         found = self._result(futures[group]).topic_partitions
         return {TopicPartition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+    def group(self, name: str) -> GroupLook:
+        """The group as it is now."""
+        futures = self._admin.describe_consumer_groups(
+            [name], include_authorized_operations=True, request_timeout=CALL_TIMEOUT_S
+        )
+        try:
+            found = futures[name].result(CALL_TIMEOUT_S + 1)
+        except KafkaException as error:
+            match error_of(error).code():
+                case KafkaError.GROUP_ID_NOT_FOUND:
+                    return GroupLook()
+                case KafkaError.GROUP_AUTHORIZATION_FAILED:
+                    return GroupLook(is_forbidden=True)
+                case _:
+                    raise self._trouble(f"group {name} cannot be described", error) from None
+        except FutureTimeout:
+            raise KafkaTrouble(f"group {name} cannot be described: the cluster did not answer") from None
+        return GroupLook(
+            state="" if found.state.name == "DEAD" else found.state.name.lower().replace("_", " "),
+            members=len(found.members),
+            operations=frozenset(op.name for op in found.authorized_operations or ()),
+        )
 
     # ── removal ─────────────────────────────────────────────────────────────────────────────────
 

@@ -27,12 +27,12 @@ CAPABILITIES: Final = Capabilities(
 _PRODUCER: Final = 0  # RD_KAFKA_PRODUCER
 _ERROR_CHARS: Final = 512
 
+# Kinds of requests, by Kafka's numbers.
 PRODUCE: Final = 0
-FETCH: Final = 1
 METADATA: Final = 3
 OFFSET_COMMIT: Final = 8
 OFFSET_FETCH: Final = 9
-FIND_COORDINATOR: Final = 10
+HEARTBEAT: Final = 12
 
 
 class MockUnavailable(RuntimeError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -61,6 +62,7 @@ class PeekSource:
             raise KafkaTrouble(access.redact(words(error_of(error))), is_fatal=True) from None
         self._epochs = itertools.count(1)
         self._held: dict[tuple[str, int], Held] = {}
+        self._retry: tuple[float, Sequence[str]] | None = None  # when (monotonic seconds), and what
         self._grants = 0
         self._is_closing = False
         self._reading: Reading
@@ -106,6 +108,7 @@ class PeekSource:
         try:
             while not self._is_closing:
                 self._bridge.obey(0 if self._grants else _POLL_S)
+                self._retry_taking()
                 if self._grants and not self._is_closing:
                     self._fetch()
         except KafkaException as error:
@@ -118,6 +121,8 @@ class PeekSource:
             offsets = self._beginnings(topics)
         except KafkaTrouble as trouble:
             self._complain(trouble.what, is_fatal=trouble.is_fatal)
+            if not trouble.is_fatal:
+                self._retry = (time.monotonic() + _RETRY_S, topics)
             return
         gone = [held.tp for held in self._held.values() if held.tp.topic not in topics]
         self._held = {key: held for key, held in self._held.items() if key[0] in topics}
@@ -128,6 +133,12 @@ class PeekSource:
         self._assign()
         assignments = [Assignment(tp=held.tp, epoch=held.epoch, position=held.position) for held in fresh]
         self._bridge.tell(partial(self._reading.assigned, assignments))
+
+    def _retry_taking(self) -> None:
+        if self._retry is not None and time.monotonic() > self._retry[0]:
+            topics = self._retry[1]
+            self._retry = None
+            self._take(topics)
 
     def _beginnings(self, topics: Sequence[str]) -> Mapping[TopicPartition, int]:
         looks = self._cluster.look(topics)

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError
 
 from connector.kafka.mock_cluster import PRODUCE, MockCluster
 from connector.kafka.writer import KafkaWriter, WriterSettings
-from tests.support.kafka_beds import Bed, BuiltInBed
+from tests.support.kafka_beds import BuiltInBed
 from tests.support.names import Names
 from tests.support.writer_contract import WriterContract, begin_write, read_back
 

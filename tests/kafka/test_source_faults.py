@@ -11,8 +11,9 @@ from confluent_kafka import KafkaError
 from connector.core.start import Entry, decode_entry, encode_value
 from connector.core.topic_names import sources_topic
 from connector.engine.ports import TopicPartition
+from connector.kafka.access import Access
 from connector.kafka.member import MemberSettings
-from connector.kafka.mock_cluster import METADATA, OFFSET_COMMIT, OFFSET_FETCH, MockCluster
+from connector.kafka.mock_cluster import HEARTBEAT, METADATA, OFFSET_COMMIT, OFFSET_FETCH, MockCluster
 from connector.kafka.source import KafkaSource
 from tests.support.kafka_beds import BuiltInBed, make_source, produce
 from tests.support.names import Names
@@ -265,7 +266,7 @@ async def test_leader_and_coordinator_may_move(bed: BuiltInBed, join: Join, tp: 
     bed.mock.set_leader(tp.topic, 0, 1)
     bed.mock.set_coordinator(bed.names.group, 1)
     produce(bed, tp.topic, [b"1"])
-    source, recorder = await join()
+    _, recorder = await join()
     await recorder.until_read(tp, 1)
 
     bed.mock.set_leader(tp.topic, 0, 2)
@@ -292,6 +293,24 @@ async def test_a_forbidden_topic_is_told_again_and_again_while_others_flow(
     )
 
     assert not any(is_fatal for _, is_fatal in recorder.faults)
+
+
+async def test_partitions_taken_away_by_the_group_are_lost_without_a_commit(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    produce(bed, tp.topic, [b"1", b"2"])
+    _, recorder = await join()
+    await recorder.until_read(tp, 2)
+    recorder.last_commits = lambda tps: [recorder.commit_of(tp, 2)]
+
+    bed.mock.fail_requests(HEARTBEAT, [KafkaError.UNKNOWN_MEMBER_ID])
+    await recorder.until(lambda: ("lost", tp) in recorder.log, "the loss")
+    await recorder.until_assigned(1)
+    await recorder.until_read(tp, 4)
+
+    assert committed(bed, tp)[0] < 0
+    assert recorder.values(tp) == [b"1", b"2", b"1", b"2"]
+    assert len({assignment.epoch for assignment in recorder.ever}) == 2
 
 
 # ── back-pressure ───────────────────────────────────────────────────────────────────────────────
@@ -328,6 +347,23 @@ async def test_a_starved_member_stays_in_its_group(bed: BuiltInBed, join: Join, 
     await recorder.until_read(tp, 1)
 
     assert [what for what, _ in recorder.log if what in ("lost", "revoking")] == []
+
+
+# ── the end ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_member_that_is_fenced_says_so_once_and_for_all(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    properties = {**bed.access.properties, "group.instance.id": "pod-0"}
+    bed.access = Access(bootstrap_servers=bed.access.bootstrap_servers, properties=properties)
+    _, first = await join()
+    await first.until_assigned(1)
+
+    bed.mock.fail_requests(HEARTBEAT, [KafkaError.FENCED_INSTANCE_ID])
+    await first.until(lambda: any(is_fatal for _, is_fatal in first.faults), "the end")
+
+    assert "FENCED" in first.faults[-1][0].upper() or "fatal" in first.faults[-1][0].lower()
 
 
 # ── settings ────────────────────────────────────────────────────────────────────────────────────
