@@ -178,7 +178,8 @@ def _merged(below: Any, above: Any, *, path: Path) -> Any:
 
 
 def _value_at(settings: Settings, name: str) -> Any:
+    """``None`` also where a whole group of settings is missing."""
     value: Any = settings
     for step in name.split("."):
-        value = getattr(value, step)
+        value = None if value is None else getattr(value, step)
     return value
