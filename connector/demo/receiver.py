@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import KeysView, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -37,6 +37,11 @@ class Receiver:
     behaviour: Behaviour = field(default_factory=Sound)
     counters: Counters = field(default_factory=Counters)
     _accepted_ids: OrderedDict[str, None] = field(default_factory=OrderedDict, repr=False)
+
+    @property
+    def accepted_ids(self) -> KeysView[str]:
+        """The event ids accepted so far, the latest :data:`IDS_MAX`."""
+        return self._accepted_ids.keys()
 
     def verify(self, headers: Mapping[str, str], body: bytes, now_s: float) -> str:
         """The fault of a request, or an empty text; counted either way."""
