@@ -54,6 +54,21 @@ class VirtualClock:
 
 
 def run_virtual(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run ``main()`` to its end in virtual time."""
+    """Run ``main()`` to its end in virtual time. What a callback or a forgotten task raised is raised
+    here: the loop alone would only log it."""
+    raised: list[BaseException] = []
+
+    async def heard() -> T:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: raised.append(_error_of(context)))
+        return await main()
+
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(main())
+        found = runner.run(heard())
+    if raised:
+        raise raised[0]
+    return found
+
+
+def _error_of(context: dict[str, Any]) -> BaseException:
+    return context.get("exception") or AssertionError(context["message"])

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 from connector.core.composer import compile_composer
 from connector.core.dialect import DIALECTS
@@ -23,8 +24,10 @@ from connector.core.topic_names import tier_delay_ms, tier_topic
 from connector.engine.dispatcher import DispatchLimits
 from connector.engine.ports import (
     Assignment,
+    Clock,
     Commit,
     CommitResult,
+    Decoder,
     Fetched,
     NotWritten,
     Reading,
@@ -59,25 +62,45 @@ class Log:
 
 
 class Cluster:
-    """Topics as lists, committed offsets as a dictionary; it survives the workers that use it."""
+    """Topics as lists, committed offsets as a dictionary; it survives the workers that use it.
+
+    ``write_faults`` are given to the next writes in turn, those of ``write_faults_by_topic`` to every
+    write to that topic; ``lost_acks`` writes are made and reported as failed all the same. ``on_commit``
+    is told of every commit that is taken.
+    """
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
         self.topics: defaultdict[str, defaultdict[int, list[Record]]] = defaultdict(lambda: defaultdict(list))
+        self.partitions: defaultdict[str, int] = defaultdict(lambda: 1)
         self.committed: dict[tuple[str, TopicPartition], tuple[int, str]] = {}
         self.commits: list[Commit] = []
         self.write_faults: list[NotWritten] = []
         self.write_faults_by_topic: dict[str, NotWritten] = {}
+        self.lost_acks = 0
+        self.on_append: list[Callable[[], None]] = []
+        self.on_commit: Callable[[str, Commit], None] = lambda group, commit: None
 
     def append(
-        self, topic: str, value: bytes | None, *, partition: int = 0, key: bytes | None = None,
+        self, topic: str, value: bytes | None, *, partition: int | None = None, key: bytes | None = None,
         headers: Headers = (), timestamp_ms: int | None = None,
     ) -> Record:  # fmt: skip
+        if partition is None:
+            partition = crc32(key or b"") % self.partitions[topic]
         log = self.topics[topic][partition]
         now_ms = self.clock.now_ms() if timestamp_ms is None else timestamp_ms
         record = Record(topic, partition, len(log), now_ms, key, value, tuple(headers), leader_epoch=0)
         log.append(record)
+        for tell in self.on_append:
+            tell()
         return record
+
+    def take(self, group: str, commit: Commit) -> None:
+        before, _ = self.committed.get((group, commit.tp), (0, ""))
+        assert commit.offset >= before, f"{commit.tp} of {group} is rewound from {before} to {commit.offset}"
+        self.committed[group, commit.tp] = (commit.offset, commit.metadata)
+        self.commits.append(commit)
+        self.on_commit(group, commit)
 
     def letters(self, topic: str) -> list[Record]:
         return [record for log in self.topics[topic].values() for record in log]
@@ -88,7 +111,11 @@ class Cluster:
 
 
 class FakeSource:
-    """Reads assigned partitions of a :class:`Cluster`, one batch per grant."""
+    """Reads assigned partitions of a :class:`Cluster`, one batch per grant.
+
+    ``commit_errors`` are given to the next commits in turn; of ``lost_answers`` commits the answer never
+    comes. ``pauses`` counts what costs a real client its prefetched records.
+    """
 
     epochs = itertools.count(1)
 
@@ -97,16 +124,19 @@ class FakeSource:
         self.group = group
         self.batch_max = batch_max
         self.grants = 0
+        self.pauses = 0
         self.paused: set[TopicPartition] = set()
         self.epoch_of: dict[TopicPartition, int] = {}
         self.position: dict[TopicPartition, int] = {}
         self.commit_errors: list[CommitResult] = []
+        self.lost_answers = 0
+        self.is_dead = False
         self.is_closed = False
-        self._task: asyncio.Task[None] | None = None
+        self._is_polling = False
 
     def start(self, reading: Reading) -> None:
         self.reading = reading
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self.cluster.on_append.append(self._poll_soon)
 
     def assign(self, *tps: TopicPartition) -> None:
         assignments = []
@@ -114,18 +144,22 @@ class FakeSource:
             offset, metadata = self.cluster.committed.get((self.group, tp), (0, ""))
             self.epoch_of[tp] = next(self.epochs)
             self.position[tp] = offset
-            self.paused.discard(tp)
             assignments.append(
                 Assignment(tp=tp, epoch=self.epoch_of[tp], position=offset, committed_metadata=metadata)
             )
         self.reading.assigned(assignments)
+        self._poll_soon()
 
     async def revoke(self, *tps: TopicPartition, budget_ms: int = 10_000) -> None:
+        """Raises ``TimeoutError`` when the engine does not keep to the budget."""
         done: asyncio.Future[Sequence[Commit]] = asyncio.get_running_loop().create_future()
         self.reading.revoking(tps, budget_ms, done.set_result)
-        self._take(await done)
+        commits = await asyncio.wait_for(done, budget_ms / 1_000 + 0.1)
+        for one in commits:
+            assert one.tp in tps, "only what is handed over is committed"
+            self._take(one)
         for tp in tps:
-            self.epoch_of.pop(tp)
+            self.epoch_of.pop(tp, None)
 
     def lose(self, *tps: TopicPartition) -> None:
         for tp in tps:
@@ -136,47 +170,66 @@ class FakeSource:
 
     def grant(self) -> None:
         self.grants += 1
+        self._poll_soon()
 
     def pause(self, tp: TopicPartition) -> None:
+        self.pauses += 1
         self.paused.add(tp)
 
     def resume(self, tp: TopicPartition) -> None:
         self.paused.discard(tp)
+        self._poll_soon()
 
     def commit(self, commits: Sequence[Commit]) -> None:
-        asyncio.get_running_loop().call_soon(self._commit, list(commits))
+        assert self.is_dead or all(self.epoch_of.get(one.tp) == one.epoch for one in commits), (
+            "a commit is asked only for what is ours"
+        )
+        asyncio.get_running_loop().call_later(0.001, self._commit, list(commits))
 
     async def close(self) -> None:
         if self.epoch_of:
             await self.revoke(*self.epoch_of)
+        self.die()
         self.is_closed = True
-        if self._task is not None:
-            self._task.cancel()
+
+    def die(self) -> None:
+        self.is_dead = True
+        self.epoch_of.clear()
+        if self._poll_soon in self.cluster.on_append:
+            self.cluster.on_append.remove(self._poll_soon)
 
     def _commit(self, commits: Sequence[Commit]) -> None:
+        live = [one for one in commits if self.epoch_of.get(one.tp) == one.epoch]
         if self.commit_errors:
             error = self.commit_errors.pop(0)
             results = [
                 CommitResult(commit=one, error=error.error, is_metadata_refused=error.is_metadata_refused)
-                for one in commits
+                for one in live
             ]
         else:
-            self._take(commits)
-            results = [CommitResult(commit=one) for one in commits]
-        self.reading.committed(results)
+            for one in live:
+                self._take(one)
+            results = [CommitResult(commit=one) for one in live]
+        if self.lost_answers:
+            self.lost_answers -= 1
+        elif results:
+            self.reading.committed(results)
 
-    def _take(self, commits: Sequence[Commit]) -> None:
-        for one in commits:
-            if self.epoch_of.get(one.tp) == one.epoch:
-                self.cluster.committed[self.group, one.tp] = (one.offset, one.metadata)
-                self.cluster.commits.append(one)
+    def _take(self, commit: Commit) -> None:
+        if self.epoch_of.get(commit.tp) == commit.epoch:
+            self.cluster.take(self.group, commit)
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(0.005)
-            if self.grants and (batch := self._batch()):
-                self.grants -= 1
-                self.reading.fetched(batch)
+    def _poll_soon(self) -> None:
+        if not self._is_polling and not self.is_dead:
+            self._is_polling = True
+            asyncio.get_running_loop().call_later(0.005, self._poll)
+
+    def _poll(self) -> None:
+        self._is_polling = False
+        if self.grants and not self.is_dead and (batch := self._batch()):
+            self.grants -= 1
+            self.reading.fetched(batch)
+            self._poll_soon()
 
     def _batch(self) -> list[Fetched]:
         batch = []
@@ -211,7 +264,11 @@ class FakeWriter:
                 done(fault)
                 return
             self.cluster.append(topic, value, key=key, headers=headers)
-            done(None)
+            if self.cluster.lost_acks:
+                self.cluster.lost_acks -= 1
+                done(NotWritten("passing", "no acknowledgement"))
+            else:
+                done(None)
 
         asyncio.get_running_loop().call_later(0.001, write)
 
@@ -256,6 +313,7 @@ class FakeSender:
         self.in_flight = 0
         self.in_flight_max = 0
         self.is_dead = False
+        self.watch: Callable[[Post, Any], None] = lambda post, context: None
 
     def endpoint(self, url: str, *, headers: Sequence[tuple[str, str]], content_type: str) -> FakeEndpoint:
         return FakeEndpoint(url)
@@ -264,9 +322,12 @@ class FakeSender:
         self, endpoint: FakeEndpoint, headers: bytes, body: bytes, timeout_ms: int, context: Any,
         done: Callable[[Any, Reply | Failure], None],
     ) -> None:  # fmt: skip
+        if self.is_dead:
+            return
         webhook_id = dict(line.split(": ", 1) for line in headers.decode().splitlines())["webhook-id"]
         post = Post(endpoint.url, webhook_id, body, self.clock.now_ms())
         self.posts.append(post)
+        self.watch(post, context)
         self.in_flight += 1
         self.in_flight_max = max(self.in_flight_max, self.in_flight)
         after_s, answer = self.behaviour[endpoint.url](post)
@@ -343,12 +404,15 @@ LIMITS = WorkerLimits(
 class World:
     """A worker on fakes. Build it, and any later worker on the same cluster, inside a running loop."""
 
-    def __init__(self, cluster: Cluster, sender: FakeSender, *, limits: WorkerLimits = LIMITS) -> None:
+    def __init__(
+        self, cluster: Cluster, sender: FakeSender, *, limits: WorkerLimits = LIMITS,
+        clock: Clock | None = None, decoder: Decoder | None = None,
+    ) -> None:  # fmt: skip
         self.cluster = cluster
-        self.clock = cluster.clock
+        self.clock = clock or cluster.clock
         self.sender = sender
         self.log = Log()
-        self.decoder = FakeDecoder()
+        self.decoder: Any = decoder or FakeDecoder()
         self.writer = FakeWriter(cluster)
         self.source = FakeSource(cluster, "g")
         self.tier_source = FakeSource(cluster, "g.retry")
@@ -383,11 +447,10 @@ class World:
     def problems(self) -> list[str]:
         return self.worker.accounts.problems(self.worker.in_hand())
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         """As kill -9 would: nothing this worker still has under way has any effect."""
         self.sender.is_dead = True
         self.writer.is_dead = True
-        for source in (self.source, self.tier_source):
-            source.epoch_of.clear()
-            assert source._task is not None
-            source._task.cancel()
+        self.source.die()
+        self.tier_source.die()
+        await self.worker._tasks.close()
