@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import mktime_tz, parsedate_tz
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -96,6 +97,12 @@ class SchemaRegistry:
         if answer.status != 200 or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
             return _unusable(answer, "the list of subjects")
         return tuple(names)
+
+    async def clock_s(self) -> int | None:
+        """The registry's clock in UNIX seconds, by the ``Date`` of an answer; ``None`` when it has none."""
+        answer = await self._http.request("GET", "/subjects")
+        found = None if isinstance(answer, SchemaUnreachable) else parsedate_tz(answer.date)
+        return None if found is None else mktime_tz(found)
 
     async def register(self, subject: str, schema_text: str) -> int:
         """Register an Avro schema and give its id; the same text again gives the same id.

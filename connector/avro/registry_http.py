@@ -65,10 +65,12 @@ class BadRegistrySettings(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A JSON document, with a status that is 2xx, or 4xx where asking again would not help."""
+    """A JSON document, with a status that is 2xx, or 4xx where asking again would not help. ``date`` is the
+    header as it came, empty when it did not."""
 
     status: int
     document: Any  # Any: JSON, judged by whoever asked
+    date: str = ""
 
 
 class RegistryHttp:
@@ -158,7 +160,7 @@ def _read(base_url: str, reply: httpx.Response, body: bytes) -> Answer | SchemaU
     if reply.headers.get("content-encoding", "identity") != "identity":
         return _unreachable(base_url, f"it answered {status}, compressed though not asked to")
     try:
-        return Answer(status, orjson.loads(body))
+        return Answer(status, orjson.loads(body), reply.headers.get("date", ""))
     except orjson.JSONDecodeError:
         return _unreachable(base_url, f"it answered {status} without JSON")
 

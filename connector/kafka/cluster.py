@@ -7,6 +7,7 @@ is raised as :class:`~connector.kafka.errors.KafkaTrouble`. What a cluster canno
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -168,27 +169,26 @@ class Cluster:
         return {TopicPartition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
 
     def group(self, name: str) -> GroupLook:
-        """The group as it is now."""
-        futures = self._admin.describe_consumer_groups(
-            [name], include_authorized_operations=True, request_timeout=CALL_TIMEOUT_S
-        )
-        try:
-            found = futures[name].result(CALL_TIMEOUT_S + 1)
-        except KafkaException as error:
-            match error_of(error).code():
-                case KafkaError.GROUP_ID_NOT_FOUND:
+        """The group as it is now. Waits, within the time of one call, for a coordinator that starts."""
+        deadline = time.monotonic() + CALL_TIMEOUT_S
+        while True:
+            futures = self._admin.describe_consumer_groups(
+                [name], include_authorized_operations=True, request_timeout=CALL_TIMEOUT_S
+            )
+            try:
+                return _group_look(futures[name].result(CALL_TIMEOUT_S + 1))
+            except FutureTimeout:
+                what = f"group {name} cannot be described: the cluster did not answer"
+                raise KafkaTrouble(what) from None
+            except KafkaException as error:
+                code = error_of(error).code()
+                if code == KafkaError.GROUP_ID_NOT_FOUND:
                     return GroupLook()
-                case KafkaError.GROUP_AUTHORIZATION_FAILED:
+                if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
                     return GroupLook(is_forbidden=True)
-                case _:
+                if code not in _COORDINATOR_STARTS or time.monotonic() > deadline:
                     raise self._trouble(f"group {name} cannot be described", error) from None
-        except FutureTimeout:
-            raise KafkaTrouble(f"group {name} cannot be described: the cluster did not answer") from None
-        return GroupLook(
-            state="" if found.state.name == "DEAD" else found.state.name.lower().replace("_", " "),
-            members=len(found.members),
-            operations=frozenset(op.name for op in found.authorized_operations or ()),
-        )
+            time.sleep(0.1)
 
     # ── removal ─────────────────────────────────────────────────────────────────────────────────
 
@@ -257,6 +257,12 @@ _ABSENCE: dict[int, Absence] = {
 }
 
 
+_COORDINATOR_STARTS = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+}
+
 _WILL_NOT_CREATE = {
     KafkaError.TOPIC_EXCEPTION,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -266,6 +272,14 @@ _WILL_NOT_CREATE = {
     KafkaError.INVALID_REPLICATION_FACTOR,
     KafkaError.POLICY_VIOLATION,
 }
+
+
+def _group_look(found: Any) -> GroupLook:  # ConsumerGroupDescription, whose members carry no types
+    return GroupLook(
+        state="" if found.state.name == "DEAD" else found.state.name.lower().replace("_", " "),
+        members=len(found.members),
+        operations=frozenset(op.name for op in found.authorized_operations or ()),
+    )
 
 
 def _seen(metadata: Any) -> dict[str, Any]:  # TopicMetadata, not exported

@@ -134,6 +134,20 @@ class WebhookSender:
         else:
             self._open_or_wait(exchange)
 
+    async def reach(self, endpoint: Endpoint, timeout_ms: int) -> Failure | None:
+        """Open a connection as for a delivery (look-up, guard, TLS), send nothing, and close it: why there
+        is none, or ``None``."""
+        origin = cast(PreparedEndpoint, endpoint).origin
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                opened = await self._opener.open(origin, self, monotonic() + timeout_ms / 1000)
+        except TimeoutError:
+            return Failure("timeout", "no connection in time")
+        if isinstance(opened, Failure):
+            return opened
+        opened.abort()
+        return None
+
     def cancel_all(self) -> None:
         """Abort every request under way; each ``done`` gets a ``reset`` failure."""
         for exchange in tuple(self._deadlines):

@@ -44,6 +44,8 @@ class FakeRegistry:
     credentials: str = ""
     schemas: list[dict[str, Any]] = field(default_factory=list)
     subjects: dict[str, list[int]] = field(default_factory=dict)
+    date: str = ""
+    """The ``Date`` of its answers; none when empty."""
     held: asyncio.Event | None = None
     """While set to an event, answers wait for it."""
 
@@ -112,7 +114,8 @@ class FakeRegistry:
         match self.behaviour:
             case "ok":
                 status, document = self._route(method, path, body)
-                writer.write(_http(status, json.dumps(document).encode()))
+                extra = f"date: {self.date}\r\n" if self.date else ""
+                writer.write(_http(status, json.dumps(document).encode(), extra=extra))
                 return True
             case "plain-404":
                 writer.write(_http(404, b"404 page not found", content_type="text/plain"))
