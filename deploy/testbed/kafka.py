@@ -2,6 +2,9 @@
 
 Settings make failures quick to notice (a dead broker within 3 s) and everything small. A node
 keeps its folder and its ports while it is down, so it comes back as the same node.
+
+Clients come without a name and may do everything; those that log in at the listener for users (SASL) may
+do what they were allowed, which is nothing at first.
 """
 
 from __future__ import annotations
@@ -9,12 +12,21 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from deploy.testbed.errors import TestbedError
 from deploy.testbed.fetch import kafka_jars
@@ -33,11 +45,22 @@ _FORMAT_TIMEOUT_S = 60
 _ADMIN_TIMEOUT_S = 30.0
 _POLL_S = 0.02
 
+USER = "alice"
+PASSWORD = "in-the-rabbit-hole"  # noqa: S105 - of a user that exists on this machine alone
+
 _SETTINGS = {
     "process.roles": "broker,controller",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PEER",
-    "listener.security.protocol.map": "CLIENT:PLAINTEXT,PEER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "listener.security.protocol.map": (
+        "CLIENT:PLAINTEXT,USERS:SASL_PLAINTEXT,PEER:PLAINTEXT,CONTROLLER:PLAINTEXT"
+    ),
+    "sasl.enabled.mechanisms": "PLAIN",
+    "listener.name.users.plain.sasl.jaas.config": (
+        f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
+    ),
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",
     "auto.create.topics.enable": "false",
     # Failures are noticed within seconds.
     "broker.heartbeat.interval.ms": "500",
@@ -71,6 +94,7 @@ class KafkaNode:
     ) -> None:
         self.number = number
         self.client_port = free_port()
+        self.user_port = free_port()
         self.peer_port = free_port()
         self.controller_port = free_port()
         self._folder = folder
@@ -114,11 +138,12 @@ class KafkaNode:
                 f"{peer.number}@127.0.0.1:{peer.controller_port}" for peer in peers
             ),
             "listeners": (
-                f"CLIENT://127.0.0.1:{self.client_port},PEER://127.0.0.1:{self.peer_port},"
-                f"CONTROLLER://127.0.0.1:{self.controller_port}"
+                f"CLIENT://127.0.0.1:{self.client_port},USERS://127.0.0.1:{self.user_port},"
+                f"PEER://127.0.0.1:{self.peer_port},CONTROLLER://127.0.0.1:{self.controller_port}"
             ),
             "advertised.listeners": (
-                f"CLIENT://127.0.0.1:{self.client_port},PEER://127.0.0.1:{self.peer_port}"
+                f"CLIENT://127.0.0.1:{self.client_port},USERS://127.0.0.1:{self.user_port},"
+                f"PEER://127.0.0.1:{self.peer_port}"
             ),
             "default.replication.factor": copies,
             "min.insync.replicas": in_sync_min,
@@ -209,6 +234,11 @@ class KafkaCluster:
     def bootstrap_servers(self) -> str:
         return ",".join(f"127.0.0.1:{node.client_port}" for node in self.nodes)
 
+    @property
+    def user_bootstrap_servers(self) -> str:
+        """For clients that log in as :data:`USER`."""
+        return ",".join(f"127.0.0.1:{node.user_port}" for node in self.nodes)
+
     def start(self) -> None:
         """Return when every node serves clients. What was started is ended if one does not."""
         try:
@@ -256,6 +286,23 @@ class KafkaCluster:
             admin.delete_topics([name], request_timeout=_ADMIN_TIMEOUT_S)[name].result()
         except KafkaException as error:
             raise TestbedError(f"topic {name} was not deleted: {error}") from error
+
+    def allow(self, *operations: AclOperation, on: ResourceType, prefix: str) -> None:
+        """Let :data:`USER` do this to every resource of the kind whose name begins with ``prefix``."""
+        self._rule(operations, on, prefix, AclPermissionType.ALLOW)
+
+    def deny(self, *operations: AclOperation, on: ResourceType, prefix: str) -> None:
+        """Forbid it, whatever was allowed."""
+        self._rule(operations, on, prefix, AclPermissionType.DENY)
+
+    def _rule(
+        self, operations: Sequence[AclOperation], on: ResourceType, prefix: str, permission: AclPermissionType
+    ) -> None:
+        pattern = ResourcePatternType.PREFIXED
+        rules = [AclBinding(on, prefix, pattern, f"User:{USER}", "*", one, permission) for one in operations]
+        admin = self.admin()
+        for created in admin.create_acls(rules, request_timeout=_ADMIN_TIMEOUT_S).values():
+            created.result()
 
     def topic_settings(self, name: str) -> dict[str, str]:
         """Every setting of a topic, defaults included, by Kafka's names."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,31 +13,24 @@ from confluent_kafka import Producer
 
 from connector.app.adapters import SETTLED_PER_COMMIT
 from deploy.testbed import KafkaCluster
-from tests.support.checker import Rule, check
-from tests.support.connector_process import ConnectorProcess, settings_for, write_subscriptions
-from tests.support.feeding import Feeder, event_id
+from tests.support.checker import Rule
+from tests.support.connector_process import (
+    SIGNATURE,
+    ConnectorProcess,
+    settings_for,
+    subscription,
+    write_subscriptions,
+)
+from tests.support.feeding import Feeder
+from tests.support.judging import assert_nothing_lost
 from tests.support.names import Names
-from tests.support.receiver import Behaviour, Receiver, Signature
+from tests.support.receiver import Behaviour, Receiver
 from tests.support.waiting import wait_until
 
-SECRET = "a-secret-of-sixteen-bytes"
 KILLS = 6
 RECORDS = 12_000
 RATE_PER_S = 1_500
 IN_FLIGHT_MAX = 16
-
-
-def subscription(id_: str, url: str, **more: object) -> dict[str, object]:
-    return {
-        "id": id_,
-        "url": url,
-        "events": ["*"],
-        "dialect": "webhooks-v1",
-        "secrets": {"current": SECRET},
-        "ladder": ["1s", "2s"],
-        "limits": {"in_flight": IN_FLIGHT_MAX},
-        **more,
-    }
 
 
 @pytest.mark.timeout(240)
@@ -46,12 +40,16 @@ def test_killed_at_random_moments_nothing_is_lost(kafka: KafkaCluster, names: Na
     kafka.create_topic(topic, partitions=4)
     feeder = Feeder(kafka.bootstrap_servers, topic, rate_per_s=RATE_PER_S, records=RECORDS)
     with Receiver() as receiver, feeder:
-        signature = Signature(secret=SECRET, scheme="body-hex", header="x-webhook-signature", every=7)
-        receiver.check("/sound", signature)
+        for path in ("/sound", "/flaky"):
+            receiver.check(path, replace(SIGNATURE, every=7))
         receiver.behave("/flaky", Behaviour(fails_first=1, fails_percent=5, delay_ms=5))
+        limits = {"in_flight": IN_FLIGHT_MAX}
         write_subscriptions(
             tmp_path,
-            [subscription("sound", receiver.url("/sound")), subscription("flaky", receiver.url("/flaky"))],
+            [
+                subscription("sound", receiver.url("/sound"), limits=limits),
+                subscription("flaky", receiver.url("/flaky"), limits=limits),
+            ],
         )
         settings = settings_for(
             names,
@@ -70,21 +68,19 @@ def test_killed_at_random_moments_nothing_is_lost(kafka: KafkaCluster, names: Na
                 connector.start()
             feeder.join()
             for path in ("/sound", "/flaky"):
-                await_all_accepted(receiver, path)
+                everything = f"every record is accepted at {path}"
+                wait_until(
+                    lambda p=path: receiver.counts(p).accepted == RECORDS, everything, timeout_s=90
+                )
             assert connector.stop() == 0
 
-        verdict = check(
-            bootstrap_servers=kafka.bootstrap_servers,
-            source_topics=[topic],
-            prefix=names.prefix,
-            tiers_group=f"{names.group}.retry",
+        verdict = assert_nothing_lost(
+            kafka.bootstrap_servers,
+            names,
+            receiver,
+            topics=[topic],
             rules=[Rule(subscription="sound", path="/sound"), Rule(subscription="flaky", path="/flaky")],
-            event_id=event_id,
-            seen=receiver.all_seen(),
         )
-        assert verdict.lost == []
-        assert verdict.is_whole
-        assert receiver.bad_signatures() == 0
         # What was in flight, and what was settled since the last commit, comes again: twice the number of
         # records after which a commit is asked for, since the next one may pass while it is under way.
         repeated_max = KILLS * 2 * (IN_FLIGHT_MAX + 2 * SETTLED_PER_COMMIT)
@@ -133,11 +129,3 @@ def test_the_done_set_keeps_what_was_delivered_above_a_slow_record_from_being_se
             connector.kill()
 
         assert receiver.counts("/quick").requests == 999
-
-
-def await_all_accepted(receiver: Receiver, path: str) -> None:
-    wait_until(
-        lambda: sum(one.accepted > 0 for one in receiver.seen(path).values()) == RECORDS,
-        f"every record is accepted at {path}",
-        timeout_s=90,
-    )

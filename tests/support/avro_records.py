@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import urllib.parse
+import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +25,18 @@ def avro_bytes(schema_text: str, value: Any) -> bytes:
 def framed(schema_id: int, body: bytes) -> bytes:
     """``body`` behind Confluent's five bytes."""
     return b"\x00" + schema_id.to_bytes(4, "big") + body
+
+
+def register(registry_url: str, topic: str, schema_text: str) -> int:
+    """Register the schema of this topic's values, as a producer does before it writes; its id."""
+    subject = urllib.parse.quote(f"{topic}-value", safe="")
+    request = urllib.request.Request(
+        f"{registry_url}/subjects/{subject}/versions",
+        json.dumps({"schema": schema_text}).encode(),
+        {"content-type": "application/vnd.schemaregistry.v1+json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        return int(json.load(reply)["id"])
 
 
 def sample_avro(event_type: str) -> bytes:

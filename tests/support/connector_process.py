@@ -14,11 +14,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.support.metrics import Scrape
 from tests.support.names import Names
+from tests.support.receiver import Signature
 from tests.support.waiting import wait_until
 
 _ROOT = Path(__file__).parents[2]
 _LISTENING = '"event":"listening"'
+
+SECRET = "a-secret-of-sixteen-bytes"
+SIGNATURE = Signature(secret=SECRET, scheme="body-hex", header="x-webhook-signature")
+"""How a receiver checks what a :func:`subscription` gets."""
 
 
 def settings_for(
@@ -42,6 +48,19 @@ def settings_for(
     }
 
 
+def subscription(id_: str, url: str, **more: Any) -> dict[str, Any]:
+    """Every event, signed with :data:`SECRET`, tried again after 1 s and 2 s; ``more`` replaces or adds."""
+    return {
+        "id": id_,
+        "url": url,
+        "events": ["*"],
+        "dialect": "webhooks-v1",
+        "secrets": {"current": SECRET},
+        "ladder": ["1s", "2s"],
+        **more,
+    }
+
+
 def write_subscriptions(folder: Path, subscriptions: Sequence[Mapping[str, Any]]) -> None:
     """JSON is YAML too. Written beside and moved into place, as a careful editor does."""
     fresh = folder / "subscriptions.yaml.new"
@@ -50,12 +69,15 @@ def write_subscriptions(folder: Path, subscriptions: Sequence[Mapping[str, Any]]
 
 
 class ConnectorProcess:
-    """A running connector. It ends with the context, by SIGKILL if it must."""
+    """A running connector. It ends with the context, by SIGKILL if it must. Several in one folder need
+    a ``name`` each."""
 
-    def __init__(self, settings: Mapping[str, Any], folder: Path, *arguments: str) -> None:
-        self._config = folder / "connector.yaml"
+    def __init__(
+        self, settings: Mapping[str, Any], folder: Path, *arguments: str, name: str = "connector"
+    ) -> None:
+        self._config = folder / f"{name}.yaml"
         self._config.write_text(json.dumps(settings))
-        self._log_file = folder / "connector.log"
+        self._log_file = folder / f"{name}.log"
         self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
         self._begun_at = 0
@@ -150,8 +172,12 @@ class ConnectorProcess:
     def await_ready(self, timeout_s: float = 30) -> None:
         wait_until(lambda: self.is_ready, "the connector is ready", timeout_s=timeout_s)
 
-    def metric(self, name: str) -> float:
-        """The sum of one metric over its labels; ``name`` without the connector's prefix."""
-        text = self.get("/metrics")[1]
-        values = (line for line in text.splitlines() if line.startswith(f"webhook_connector_{name}"))
-        return sum(float(line.rsplit(" ", 1)[1]) for line in values)
+    def scrape(self) -> Scrape:
+        """All its metrics now. Fails when the sums that must come out do not."""
+        scrape = Scrape.of(self.get("/metrics")[1])
+        assert scrape.problems() == []
+        return scrape
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of one metric over its labels, or those given; ``name`` without the connector's prefix."""
+        return self.scrape().sum(name, **labels)

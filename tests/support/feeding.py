@@ -19,13 +19,14 @@ def event_id(record: Message) -> str:
 
 class Feeder:
     """Produces ``records`` events ``{"id": "e<n>", …}`` at ``rate_per_s``. A context manager that starts it
-    and, at the end, makes sure that the broker took every record."""
+    and ends it. :meth:`join` or :meth:`stop` it, to be sure that the broker took every record."""
 
     def __init__(self, bootstrap_servers: str, topic: str, *, rate_per_s: float, records: int) -> None:
         self._topic = topic
         self._rate_per_s = rate_per_s
         self._records = records
         self._failed: list[KafkaError] = []
+        self._unanswered = 0
         self._is_over = threading.Event()
         self._producer = Producer(
             {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 5}
@@ -38,6 +39,13 @@ class Feeder:
         """Wait until all records are acknowledged."""
         self._thread.join()
         assert not self._failed, f"the broker refused records: {self._failed[0]}"
+        assert not self._unanswered, f"the broker never answered about {self._unanswered} records"
+
+    def stop(self) -> int:
+        """Produce no more, and wait until what was produced is acknowledged; how many records that is."""
+        self._is_over.set()
+        self.join()
+        return self.fed
 
     def __enter__(self) -> Feeder:
         self._thread.start()
@@ -58,7 +66,7 @@ class Feeder:
                 self._producer.produce(self._topic, value, key=str(number % 97), on_delivery=self._report)
             self.fed = max(self.fed, due)
             self._producer.poll(0.01)
-        self._producer.flush(60)
+        self._unanswered = self._producer.flush(60)
 
     def _report(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:

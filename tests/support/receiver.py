@@ -77,10 +77,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """One path in numbers. ``checked`` signatures, of which ``bad_signatures`` did not verify."""
+    """One path in numbers: ``requests`` for so many ``ids``, of which so many were ``accepted`` at least
+    once; ``checked`` signatures, of which ``bad_signatures`` did not verify."""
 
     requests: int
     ids: int
+    accepted: int
     checked: int
     bad_signatures: int
     without_id: int
@@ -120,7 +122,7 @@ class Receiver:
     def counts(self, path: str) -> Counts:
         """Numbers of one path; cheap."""
         found = self._ask(do="counts").get(path)
-        return Counts(**found) if found else Counts(0, 0, 0, 0, 0)
+        return Counts(**found) if found else Counts(0, 0, 0, 0, 0, 0)
 
     def requests(self) -> int:
         """POSTs so far, on all paths."""

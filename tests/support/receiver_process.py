@@ -41,6 +41,7 @@ class Path:
     behaviour: dict[str, Any]
     signature: dict[str, Any] | None = None
     seen: dict[str, Seen] = field(default_factory=dict)
+    accepted: int = 0
     requests: int = 0
     checked: int = 0
     bad_signatures: int = 0
@@ -107,6 +108,8 @@ class Connection(asyncio.Protocol):
         elif seen.body_crc != crc:
             seen.bodies_differ += 1
         status = _status(path.behaviour, id_, len(seen.attempts))
+        if _is_accepted(status) and not any(_is_accepted(before) for _, before in seen.attempts):
+            path.accepted += 1
         seen.attempts.append((time.time_ns() // 1_000_000, status))
         self._answer(status, path.behaviour)
 
@@ -147,6 +150,10 @@ def _status(behaviour: dict[str, Any], id_: str, attempts_before: int) -> int:
     return int(behaviour["status"])
 
 
+def _is_accepted(status: int) -> bool:
+    return 200 <= status < 300
+
+
 def _header(head: bytes, lowered: bytes, name: bytes) -> bytes:
     """The header's value as sent; empty when absent. ``lowered`` is ``head`` in lower case."""
     at = lowered.find(b"\r\n" + name + b":")
@@ -185,7 +192,7 @@ def _obey(memory: Memory, order: dict[str, Any]) -> object:
             memory.path(order["path"]).signature = order["signature"]
         case "forget":
             for path in memory.paths.values():
-                path.seen, path.requests, path.checked = {}, 0, 0
+                path.seen, path.accepted, path.requests, path.checked = {}, 0, 0, 0
                 path.bad_signatures, path.without_id = 0, 0
         case "counts":
             return {name: _counts(path) for name, path in memory.paths.items()}
@@ -203,6 +210,7 @@ def _counts(path: Path) -> dict[str, int]:
     return {
         "requests": path.requests,
         "ids": len(path.seen),
+        "accepted": path.accepted,
         "checked": path.checked,
         "bad_signatures": path.bad_signatures,
         "without_id": path.without_id,
