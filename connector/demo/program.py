@@ -83,10 +83,9 @@ def _cluster(reach: Settings | None, name: str, *, keep_topics: bool) -> DemoClu
 
 
 async def _shown(run: Run, console: Console, log: Log) -> Outcome:
-    task = asyncio.current_task()
-    assert task is not None
-    # As Ctrl-C does: what was made on a real cluster is removed in any case.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    # SIGTERM ends it as Ctrl-C does: what was made on a real cluster is removed in any case.
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     try:
         with screen_for(console) as screen:
             return await perform(run, screen=screen, log=log)
