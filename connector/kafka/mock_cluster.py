@@ -26,6 +26,8 @@ CAPABILITIES: Final = Capabilities(
 
 _PRODUCER: Final = 0  # RD_KAFKA_PRODUCER
 _ERROR_CHARS: Final = 512
+_HEARTBEAT_MS: Final = 200
+"""So often does a member of the newer protocol hear of a rebalance; the brokers' own 3 s is long to watch."""
 
 # Kinds of requests, by Kafka's numbers.
 PRODUCE: Final = 0
@@ -54,6 +56,7 @@ class MockCluster:
         self._cluster = self._lib.rd_kafka_mock_cluster_new(self._handle, brokers)
         self.bootstrap_servers: str = self._lib.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
         self._lib.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
+        self._lib.rd_kafka_mock_set_group_consumer_heartbeat_interval_ms(self._cluster, _HEARTBEAT_MS)
 
     @property
     def access(self) -> Access:
@@ -176,6 +179,7 @@ def _declared(lib: ctypes.CDLL) -> ctypes.CDLL:
         "rd_kafka_mock_cluster_destroy": (None, [pointer]),
         "rd_kafka_mock_cluster_bootstraps": (text, [pointer]),
         "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, [pointer, ctypes.c_int32]),
+        "rd_kafka_mock_set_group_consumer_heartbeat_interval_ms": (None, [pointer, ctypes.c_int]),
         "rd_kafka_mock_topic_create": (ctypes.c_int, [pointer, text, ctypes.c_int, ctypes.c_int]),
         "rd_kafka_mock_topic_delete": (ctypes.c_int, [pointer, text]),
         "rd_kafka_mock_topic_set_error": (None, [pointer, text, ctypes.c_int]),

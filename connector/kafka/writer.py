@@ -63,7 +63,6 @@ class KafkaWriter:
         self._next_id = 0
         self._pending: deque[_Pending] = deque()
         self._is_closing = False
-        # The thread's own:
         self._reports: list[tuple[int, NotWritten | None]] = []
         self._is_broken = threading.Event()
         self._producer = self._new_producer()
@@ -92,6 +91,8 @@ class KafkaWriter:
 
     def _produce(self, record: _Pending) -> bool:
         """Hand it to the client; false when the client cannot take it now."""
+        if self._is_broken.is_set():
+            return False
         write_id = self._next_id
         try:
             self._producer.produce(
@@ -133,10 +134,6 @@ class KafkaWriter:
     def _retry_pending(self) -> None:
         while self._pending and self._produce(self._pending[0]):
             self._pending.popleft()
-
-    def _replaced(self, producer: Producer) -> None:
-        self._producer = producer
-        self._retry_pending()
 
     def _abandon(self) -> None:
         """The client is gone: nobody will report on these any more."""
@@ -180,10 +177,10 @@ class KafkaWriter:
         broken.purge()
         self._poll(broken)
         self._bridge.tell(self._abandon)
-        self._is_broken.clear()
         time.sleep(_REBUILD_EVERY_S)
-        fresh = self._new_producer()
-        self._bridge.tell(partial(self._replaced, fresh))
+        self._producer = fresh = self._new_producer()
+        self._is_broken.clear()  # only now: until here writes must wait, not meet the broken one
+        self._bridge.tell(self._retry_pending)
         return fresh
 
     def _report(self, write_id: int, error: KafkaError | None, _message: Message) -> None:

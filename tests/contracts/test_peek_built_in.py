@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from connector.kafka.mock_cluster import MockCluster
 from tests.support.kafka_beds import BuiltInBed
+from tests.support.mock_kafka import shared_mock_kafka
 from tests.support.names import Names
 from tests.support.peek_contract import PeekContract
+
+__all__ = ["shared_mock_kafka"]
 
 
 class TestBuiltIn(PeekContract):
     @pytest.fixture
-    def bed(self, names: Names) -> Iterator[BuiltInBed]:
-        with MockCluster() as mock:
-            yield BuiltInBed(mock, names)
+    def bed(self, shared_mock_kafka: MockCluster, names: Names) -> BuiltInBed:
+        return BuiltInBed(shared_mock_kafka, names)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from connector.engine.ports import TopicPartition
 from connector.kafka.mock_cluster import MockCluster
 from tests.support.kafka_beds import Bed, BuiltInBed
+from tests.support.mock_kafka import shared_mock_kafka
 from tests.support.names import Names
 from tests.support.source_contract import Join, SourceContract
+
+__all__ = ["shared_mock_kafka"]
 
 
 class BuiltIn:
     @pytest.fixture
-    def bed(self, names: Names) -> Iterator[BuiltInBed]:
-        with MockCluster() as mock:
-            yield BuiltInBed(mock, names)
+    def bed(self, shared_mock_kafka: MockCluster, names: Names) -> BuiltInBed:
+        return BuiltInBed(shared_mock_kafka, names)
 
 
 class TestCooperative(BuiltIn, SourceContract):

@@ -135,9 +135,11 @@ class SourceContract:
         await recorder.until_read(four[0], 1)
 
         source.pause(four[0])
-        produce(bed, four[0].topic, [b"b", b"c"], partition=0)
         produce(bed, four[1].topic, [b"x"], partition=1)
-        await recorder.until_read(four[1], 1)
+        await recorder.until_read(four[1], 1)  # the poll that was under way is over: the pause holds
+        produce(bed, four[0].topic, [b"b", b"c"], partition=0)
+        produce(bed, four[1].topic, [b"y"], partition=1)
+        await recorder.until_read(four[1], 2)
         before = recorder.values(four[0])
         source.resume(four[0])
         await recorder.until_read(four[0], 3)
