@@ -21,7 +21,7 @@ from connector.app.adapters import (
     registry_of,
     sender_of,
 )
-from connector.app.refusal import Refusal
+from connector.app.refusal import Failed, Refusal, refusing
 from connector.core.ladder import tiers_of
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Headers
@@ -30,7 +30,6 @@ from connector.engine.clock import SystemClock
 from connector.engine.ports import Endpoint, NotWritten
 from connector.engine.worker import Worker
 from connector.kafka.cluster import APACHE_KAFKA
-from connector.kafka.errors import KafkaTrouble
 from connector.kafka.topics import Topics
 from connector.settings import Settings
 from connector.settings.subscription_rules import subscription_rules
@@ -93,36 +92,43 @@ class DryWriter:
 
 
 def run_dry(settings: Settings, *, show: Show) -> None:
-    """Run dry until a signal stops it, telling ``show`` what would be done. Raises :class:`Refusal`."""
+    """Run dry until a signal stops it, telling ``show`` what would be done. Raises :class:`Refusal`
+    when it cannot start, :class:`Failed` when it cannot go on."""
     asyncio.run(_run(settings, show))
 
 
 async def _run(settings: Settings, show: Show) -> None:
     stopped = asyncio.Event()
+    failures: list[str] = []
+
+    def fail(why: str) -> None:
+        failures.append(why)
+        stopped.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     sender = DrySender(sender_of(settings), show)
     loaded = load_subscriptions(settings.subscriptions_file, subscription_rules(settings))
     if isinstance(loaded, Unusable):
         raise Refusal(str(loaded.mistakes))
-    try:
+    with refusing():
         names = await Topics(access_of(settings.kafka), APACHE_KAFKA).names()
-    except KafkaTrouble as trouble:
-        raise Refusal(trouble.what) from None
-    registry = registry_of(settings)
-    source = peek_source_of(settings, APACHE_KAFKA)
+    with refusing():
+        registry = registry_of(settings)
+        source = peek_source_of(settings, APACHE_KAFKA)
+        decoder = decoder_of(settings, registry)
     worker = Worker(
         prefix=settings.prefix,
         source=source,
         tier_source=None,
         writer=DryWriter(show),
         sender=sender,
-        decoder=decoder_of(settings, registry),
+        decoder=decoder,
         compile_composer=composer_of,
         limits=limits_of(settings),
         clock=SystemClock(),
         log=make_log(format=settings.log.format, level=settings.log.level),
-        on_fatal=lambda _: stopped.set(),
+        on_fatal=fail,
     )
     worker.view(loaded.subscriptions, tiers_of(loaded.subscriptions))
     worker.start()
@@ -131,3 +137,5 @@ async def _run(settings: Settings, show: Show) -> None:
     await worker.stop()
     if registry is not None:
         await registry.close()
+    if failures:
+        raise Failed(failures[0])

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import uvloop
 
-from connector.app.refusal import Refusal
+from connector.app.refusal import Failed, Refusal, refusing
 from connector.app.service import Service
 from connector.engine.ports import Log
 from connector.http.server import CannotListen, HttpServer, Readiness
@@ -19,10 +19,6 @@ from connector.settings import Settings
 from connector.telemetry.declared_metrics import worker_samples
 from connector.telemetry.logs import forward_stdlib, make_log
 from connector.telemetry.metrics import Metrics, Sample
-
-
-class Failed(Exception):
-    """The worker could not go on; what it had not settled is read again after a restart."""
 
 
 def run_process(settings: Settings) -> None:
@@ -36,7 +32,8 @@ def run_process(settings: Settings) -> None:
 
 
 async def _run(settings: Settings, log: Log) -> None:
-    service = Service(settings, log=log)
+    with refusing():
+        service = Service(settings, log=log)
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
 

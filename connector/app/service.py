@@ -24,6 +24,7 @@ from connector.app.adapters import (
     tier_source_of,
     writer_settings_of,
 )
+from connector.app.beginnings import never_begun
 from connector.app.own_topics import OwnTopics
 from connector.app.refusal import Refusal
 from connector.core.subscription import Subscription
@@ -101,6 +102,8 @@ class Service:
         self._subscriptions = self._wanted = loaded.subscriptions
         tiers = await self._when_reachable(self._prepare_topics)
         self._read = await self._when_reachable(self._match)
+        if self._settings.start is None:
+            await self._when_reachable(self._need_no_start)
         source = source_of(self._settings, self._capabilities)
         tier_source = tier_source_of(self._settings, self._capabilities)
         self._source, self._tier_source = source, tier_source
@@ -238,6 +241,19 @@ class Service:
         if problems:
             raise Refusal("\n".join(map(str, problems)))
         return await self._own_topics.tiers()
+
+    async def _need_no_start(self) -> None:
+        """Refuse to begin a group's first topics at a place nobody has named. One that appears beside others
+        is the source's to complain of: the others go on."""
+        looks = [look for look in (await self._topics.look(self._read)).values() if not look.absence]
+        fresh = await asyncio.to_thread(never_begun, self._settings, looks, self._capabilities)
+        if looks and len(fresh) == len(looks):
+            more = f" and {len(fresh) - 5} more" if len(fresh) > 5 else ""
+            raise Refusal(
+                f"group {self._settings.group} has never read {', '.join(fresh[:5])}{more}. Say where to begin "
+                "with start: earliest (may send partners years of history), latest (passes over what is there) "
+                "or a time"
+            )
 
     async def _when_reachable(self, ask: Callable[[], Awaitable[T]]) -> T:
         while True:

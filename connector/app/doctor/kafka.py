@@ -7,17 +7,16 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from connector.app.adapters import access_of
+from connector.app.beginnings import never_begun
 from connector.app.doctor.finding import Finding
 from connector.app.own_topics import OwnTopics
 from connector.app.topic_overview import TopicOverview
-from connector.core.start import begin
 from connector.core.subscription import Subscription
 from connector.core.topic_check import Problem
-from connector.core.topic_names import matched, sources_topic
-from connector.engine.ports import Capabilities, TopicPartition
+from connector.core.topic_names import matched
+from connector.engine.ports import Capabilities
 from connector.kafka.cluster import APACHE_KAFKA, Cluster, TopicLook
 from connector.kafka.errors import KafkaTrouble
-from connector.kafka.sources_store import Entries, SourcesStore
 from connector.kafka.topics import Topics
 from connector.settings import Settings
 
@@ -123,7 +122,7 @@ class KafkaExaminations:
         if self._settings.start is not None:
             return [Finding("start", "ok", "it is set where a topic never read before is begun")]
         looks = [look for look in await self._source_looks() if not look.absence]
-        fresh = await asyncio.to_thread(self._never_begun, looks)
+        fresh = await asyncio.to_thread(never_begun, self._settings, looks, self._capabilities)
         if not fresh:
             return [Finding("start", "ok", "not set, and not needed: every topic has been begun")]
         cure = (
@@ -154,37 +153,6 @@ class KafkaExaminations:
         return list((await self._topics.look(names, with_operations=True)).values())
 
     # ── looked at in a thread ───────────────────────────────────────────────────────────────────
-
-    def _never_begun(self, looks: Collection[TopicLook]) -> list[str]:
-        """By the rules of a start: neither committed nor remembered in the sources topic."""
-        settings = self._settings
-        entries = self._entries()
-        fresh = []
-        for look in looks:
-            tps = [TopicPartition(look.topic, partition) for partition in range(look.partitions)]
-            committed = self._cluster.committed(settings.group, tps)
-            beginning = begin(
-                entries,
-                group=settings.group,
-                topic=look.topic,
-                topic_id=look.id,
-                partitions=look.partitions,
-                committed={tp.partition: offset for tp, offset in committed.items()},
-            )
-            if beginning.by_rule:
-                fresh.append(look.topic)
-        return fresh
-
-    def _entries(self) -> Entries:
-        topic = sources_topic(self._settings.prefix)
-        own = Cluster(access_of(self._settings.own_cluster), self._capabilities)
-        if own.look([topic])[topic].absence:
-            return {}
-        store = SourcesStore(own, topic)
-        try:
-            return store.read()
-        finally:
-            store.close()
 
     def _retentions(self, looks: Sequence[TopicLook]) -> Findings:
         if not self._capabilities.can_describe_topics:

@@ -56,14 +56,14 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
 
     from connector.app.doctor.rounds import Rounds
-    from connector.kafka.access import BadProperty
-    from connector.kafka.errors import KafkaTrouble
+    from connector.app.refusal import Refusal, refusing
 
     settings = settings_from(args, needs=("kafka.bootstrap_servers", "topics"))
     try:
-        rounds = Rounds(settings, with_endpoints=args.endpoints)
-    except (BadProperty, KafkaTrouble) as error:
-        raise CommandFailed(Exit.USAGE, str(error)) from None
+        with refusing():
+            rounds = Rounds(settings, with_endpoints=args.endpoints)
+    except Refusal as refusal:
+        raise CommandFailed(Exit.USAGE, str(refusal)) from None
     findings = asyncio.run(_tell(rounds, is_silent=args.json))
     if args.json:
         print_json({"findings": findings})

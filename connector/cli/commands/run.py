@@ -20,6 +20,11 @@ example:
       --topic post.created --start latest --subscriptions subscriptions.yaml
 
   webhook-connector run --config connector.yaml --dry-run    shows what would be sent, and sends nothing
+
+exit codes:
+  0   stopped when asked to
+  2   not started: something must be mended first, and it says what
+  3   it could not go on; what it had not settled is read again after a restart
 """
 
 
@@ -37,8 +42,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from connector.app.dry_run import run_dry
-    from connector.app.process import Failed, run_process
-    from connector.app.refusal import Refusal
+    from connector.app.process import run_process
+    from connector.app.refusal import Failed, Refusal
     from connector.settings.flags import settings_from
 
     settings = settings_from(args, needs=("kafka.bootstrap_servers", "topics"))

@@ -27,20 +27,20 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def overview_of(args: argparse.Namespace) -> TopicOverview:
     """Raises :class:`CommandFailed` for a subscriptions file that is not sound: it names the tiers."""
+    from connector.app.refusal import Refusal, refusing
     from connector.app.topic_overview import TopicOverview
     from connector.declared.problem import Mistakes
-    from connector.kafka.access import BadProperty
-    from connector.kafka.errors import KafkaTrouble
     from connector.settings.flags import settings_from
 
     settings = settings_from(args, needs=("kafka.bootstrap_servers", "topics"))
     try:
         subscriptions = load_sound(settings.subscriptions_file, settings).subscriptions
-        return TopicOverview(settings, subscriptions)
+        with refusing():
+            return TopicOverview(settings, subscriptions)
     except Mistakes as mistakes:
         raise CommandFailed(Exit.PROBLEMS, str(mistakes)) from None
-    except (BadProperty, KafkaTrouble) as error:
-        raise CommandFailed(Exit.USAGE, str(error)) from None
+    except Refusal as refusal:
+        raise CommandFailed(Exit.USAGE, str(refusal)) from None
 
 
 def answer(question: Coroutine[Any, Any, T]) -> T:  # Any: nothing is sent to it or yielded
