@@ -2,8 +2,8 @@
 
 The coordinator takes a commit of a partition we no longer own, and one that moves backwards (measured);
 either would rewind the next owner. So nothing is sent for an epoch that is not live, and nothing below
-what the epoch has committed. Once a minute the watermark is noted in the sources topic too, where it
-outlives the group's offsets.
+what the epoch has committed. Once a minute, and when a partition leaves, the watermark is noted in the
+sources topic too, where it outlives the group's offsets.
 """
 
 from __future__ import annotations
@@ -104,6 +104,14 @@ class Committer:
         for commit in last:
             self._remember(commit)
 
+    def note_last(self, tps: Sequence[TopicPartition]) -> None:
+        """Note what is committed of partitions that leave: if all workers stop for so long that the group's
+        offsets expire, reading goes on exactly there."""
+        for tp in tps:
+            held = self._holdings.of(tp)
+            if held is not None and held.committed > held.noted:
+                self._note(held)
+
     def _send_and_wait(self, commits: Sequence[Commit]) -> KafkaError | None:
         try:
             done = self._consumer.commit(offsets=[_offset(c) for c in commits], asynchronous=False)
@@ -122,12 +130,16 @@ class Committer:
     def _remember(self, commit: Commit) -> None:
         held = self._held(commit)
         held.committed = commit.offset
-        now_s = time.monotonic()
-        if now_s - held.noted_at_s < NOTE_EVERY_S or held.entry is None:
+        if time.monotonic() - held.noted_at_s >= NOTE_EVERY_S:
+            self._note(held)
+
+    def _note(self, held: Held) -> None:
+        if held.entry is None:
             return
-        held.noted_at_s = now_s
+        held.noted = held.committed
+        held.noted_at_s = time.monotonic()
         try:
-            self._store.note(replace(held.entry, watermark=commit.offset))
+            self._store.note(replace(held.entry, watermark=held.committed))
         except KafkaTrouble as trouble:
             self._complain(trouble.what)
 

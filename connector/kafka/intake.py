@@ -20,8 +20,8 @@ from connector.engine.ports import Fetched, TopicPartition
 class Held:
     """A partition we read. ``position`` is the next offset we expect; ``committed`` the last one
     the broker took in this epoch; ``is_paused`` is the engine's wish, not ours. ``entry`` is what
-    the sources topic says (``None`` outside every group), noted there last at ``noted_at_s``
-    (monotonic seconds)."""
+    the sources topic says (``None`` outside every group); ``noted`` is the committed offset noted there
+    last, at ``noted_at_s`` (monotonic seconds)."""
 
     tp: TopicPartition
     epoch: int
@@ -30,6 +30,7 @@ class Held:
     entry: Entry | None = None
     committed: int = -1
     is_paused: bool = False
+    noted: int = -1
     noted_at_s: float = float("-inf")
 
 

@@ -377,6 +377,7 @@ class Member:
         held = self._held_among(partitions)
         if held:
             self._committer.send_last(self._drain(held))
+            self._committer.note_last(held)
         self._drop(partitions)
 
     def _on_lost(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
