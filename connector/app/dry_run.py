@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -127,7 +128,8 @@ async def _run(settings: Settings, show: Show) -> None:
         compile_composer=composer_of,
         limits=limits_of(settings),
         clock=SystemClock(),
-        log=make_log(format=settings.log.format, level=settings.log.level),
+        # Standard output is for what would be done.
+        log=make_log(format=settings.log.format, level=settings.log.level, stream=sys.stderr.buffer),
         on_fatal=fail,
     )
     worker.view(loaded.subscriptions, tiers_of(loaded.subscriptions))

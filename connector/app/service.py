@@ -248,11 +248,10 @@ class Service:
         looks = [look for look in (await self._topics.look(self._read)).values() if not look.absence]
         fresh = await asyncio.to_thread(never_begun, self._settings, looks, self._capabilities)
         if looks and len(fresh) == len(looks):
-            more = f" and {len(fresh) - 5} more" if len(fresh) > 5 else ""
+            some = ", ".join(fresh[:5]) + (f" and {len(fresh) - 5} more" if len(fresh) > 5 else "")
             raise Refusal(
-                f"group {self._settings.group} has never read {', '.join(fresh[:5])}{more}. Say where to begin "
-                "with start: earliest (may send partners years of history), latest (passes over what is there) "
-                "or a time"
+                f"group {self._settings.group} has never read {some}. Say where to begin with start: "
+                "earliest (may send partners years of history), latest (passes over what is there) or a time"
             )
 
     async def _when_reachable(self, ask: Callable[[], Awaitable[T]]) -> T:
