@@ -8,6 +8,7 @@ from connector.avro.topic_format import DeleteEvent, TopicMap
 from connector.engine.ports import ForbiddenTarget
 from connector.settings.model import Settings
 from connector.subscriptions.build import Defaults, Rules
+from connector.webhook import ed25519
 from connector.webhook.target import parse_target
 
 
@@ -33,6 +34,7 @@ def subscription_rules(settings: Settings, *, known_types: Iterable[str] = ()) -
         url_fault=url_fault,
         dialects=settings.all_dialects,
         known_types=tuple(known_types),
+        sign_ed25519=ed25519.sign,
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path as FilePath
 from connector.core.dialect import DEFAULT_DIALECT, DIALECTS, Dialect, DialectError
 from connector.core.http_names import header_value_fault
 from connector.core.matching import Matcher
-from connector.core.signing import check_secret
+from connector.core.signing import SignEd25519, check_secret
 from connector.core.subscription import Secrets, Subscription
 from connector.declared.dialects import chosen_dialect
 from connector.declared.document import Document
@@ -42,13 +42,14 @@ class Rules:
 
     ``url_fault`` answers with a sentence that names rule and cure, empty when there is none.
     ``known_types`` are the event types that can occur; a pattern that matches none of them is warned of,
-    unless nothing is known at all.
+    unless nothing is known at all. Without ``sign_ed25519`` a ``whsk_`` secret is refused.
     """
 
     defaults: Defaults
     url_fault: Callable[[str], str]
     dialects: Mapping[str, Dialect] = field(default_factory=lambda: DIALECTS)
     known_types: Sequence[str] = ()
+    sign_ed25519: SignEd25519 | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +152,7 @@ class _Building:
         text = self._read(path, source)
         if text is not None:
             try:
-                check_secret(dialect, text)
+                check_secret(dialect, text, sign_ed25519=self._rules.sign_ed25519)
             except DialectError as error:
                 self._refuse(path, str(error))
         return text

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from connector.cli.main import main
+from connector.core.dialect import DIALECTS
+from connector.core.verify import verify
+from connector.webhook import ed25519
 from tests.support.receiver import Behaviour, Receiver, Signature
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -179,6 +182,26 @@ def test_without_a_type_one_is_chosen_that_the_subscription_gets(
     shown = json.loads(call("partner", "--json")[1])
 
     assert shown["event"]["type"] == chosen
+
+
+def test_an_ed25519_key_signs_and_its_public_half_verifies(
+    call: Call, receiver: Receiver, tmp_path: Path
+) -> None:
+    private = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+    public = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
+    declare(tmp_path, receiver.url("/keyed"), secrets={"current": private})
+
+    code, out, _ = call("partner", "--json")
+
+    request = json.loads(out)["request"]
+    headers, body = request["headers"], request["body"].encode()
+    sent_s = int(headers["webhook-timestamp"])
+    assert code == 0
+    assert headers["webhook-signature"].startswith("v1a,")
+    verdict = verify(
+        DIALECTS["standard-webhooks"], public, headers, body, sent_s, verify_ed25519=ed25519.verify
+    )
+    assert verdict.is_valid
 
 
 def test_an_unknown_id_is_answered_with_the_nearest(call: Call, receiver: Receiver, tmp_path: Path) -> None:
