@@ -40,6 +40,8 @@ async def subscriptions(settings: Settings) -> tuple[list[Finding], tuple[Subscr
 
 async def endpoints(settings: Settings, wanted: Sequence[Subscription]) -> list[Finding]:
     """Whether a connection can be opened to each host, TLS included. Nothing is sent."""
+    if not wanted:
+        return [Finding("endpoints", "unknown", "not checked: the subscriptions say which there are")]
     sender = sender_of(settings)
     tasks: dict[asyncio.Task[Failure | None], str] = {}
     turn = asyncio.Semaphore(REACHED_AT_ONCE_MAX)
@@ -51,7 +53,7 @@ async def endpoints(settings: Settings, wanted: Sequence[Subscription]) -> list[
             if origin not in users:
                 tasks[asyncio.create_task(_reach(sender, each.url, turn))] = origin
             users.setdefault(origin, []).append(each.id)
-        done, late = await asyncio.wait(tasks, timeout=REACH_BUDGET_S) if tasks else (set(), set())
+        done, late = await asyncio.wait(tasks, timeout=REACH_BUDGET_S)
         failures = {tasks[task]: failure for task in done if (failure := task.result()) is not None}
         for task in late:
             task.cancel()
