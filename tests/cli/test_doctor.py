@@ -207,6 +207,34 @@ async def test_an_endpoint_out_of_reach_is_named_with_its_subscription_and_reaso
     assert failure.text.startswith("http://127.0.0.1:1 (partner): no connection to")
 
 
+async def test_what_is_wrong_with_all_alike_is_told_of_the_first_twenty(
+    mock_kafka: MockCluster, load: Load, tmp_path: Path
+) -> None:
+    guard = {"allow_http": True, "allow_networks": ["127.0.0.0/8"]}
+    settings = load(mock_kafka.bootstrap_servers, guard=guard)
+    secret = {"current": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+    many = [
+        {"id": f"p{n}", "url": f"http://127.0.0.{n}:1/", "events": ["*"], "secrets": secret}
+        for n in range(1, 24)
+    ]
+    (tmp_path / "subscriptions.yaml").write_text(json.dumps({"subscriptions": many}))
+
+    found = await examined(settings, with_endpoints=True)
+
+    assert len(found["endpoints"]) == 22
+    assert found["endpoints"][-1] == Finding("endpoints", "problem", "and 3 more like these")
+
+
+async def test_without_sound_subscriptions_no_endpoint_is_looked_at(
+    mock_kafka: MockCluster, load: Load
+) -> None:
+    settings = load(mock_kafka.bootstrap_servers, url="ftp://partner.example/")
+
+    found = await examined(settings, with_endpoints=True)
+
+    assert verdicts(found)["endpoints"] == ["unknown"]
+
+
 async def test_endpoints_that_hang_are_given_up_in_time(
     mock_kafka: MockCluster, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:

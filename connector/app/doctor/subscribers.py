@@ -21,6 +21,9 @@ REACHED_AT_ONCE_MAX = 64
 REACH_BUDGET_S = 15.0
 """For all endpoints together; below the doctor's own budget, so that what was found is told."""
 
+SHOWN_MAX = 20
+"""Findings of one kind told one by one: a broken template or network breaks all alike."""
+
 _SUBJECT = "subscriptions"
 
 
@@ -29,7 +32,7 @@ async def subscriptions(settings: Settings) -> tuple[list[Finding], tuple[Subscr
     rules = subscription_rules(settings, known_types=known_types(settings))
     result = await asyncio.to_thread(load_subscriptions, settings.subscriptions_file, rules)
     if isinstance(result, Unusable):
-        return [Finding(_SUBJECT, "problem", str(each)) for each in result.mistakes.problems], ()
+        return _capped([Finding(_SUBJECT, "problem", str(each)) for each in result.mistakes.problems]), ()
     first = next_view(None, result.subscriptions, may_shrink=False)
     if isinstance(first, Doubted):
         return [Finding(_SUBJECT, "problem", f"{settings.subscriptions_file}: {first.why}")], ()
@@ -63,6 +66,7 @@ async def endpoints(settings: Settings, wanted: Sequence[Subscription]) -> list[
         Finding("endpoints", "problem", f"{origin} ({_some(users[origin])}): {failure.detail}")
         for origin, failure in sorted(failures.items())
     ]
+    found = _capped(found)
     if late:
         found.append(Finding("endpoints", "unknown", f"{len(late)} hosts were not tried in time"))
     reached = len(done) - len(failures)
@@ -87,6 +91,14 @@ def _signing(subscription: Subscription) -> list[Finding]:
     except DialectError as error:
         return [Finding(_SUBJECT, "problem", f"{subscription.id} cannot be signed: {error}")]
     return []
+
+
+def _capped(found: list[Finding]) -> list[Finding]:
+    more = len(found) - SHOWN_MAX
+    if more <= 0:
+        return found
+    subject, verdict = found[0].subject, found[0].verdict
+    return [*found[:SHOWN_MAX], Finding(subject, verdict, f"and {more} more like these")]
 
 
 def _some(ids: Sequence[str]) -> str:
