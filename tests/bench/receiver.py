@@ -1,0 +1,71 @@
+"""The handle of the fast receiver; the process itself is :mod:`tests.bench.receiver_program`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+_PROGRAM = Path(__file__).with_name("receiver_program.py")
+
+
+class Counts(NamedTuple):
+    """Since the last reset: POSTs, and signatures checked and found wrong."""
+
+    requests: int
+    checked: int
+    bad_signatures: int
+
+
+class Receiver:
+    """A running receiver with ``hosts`` addresses. Use it as a context manager."""
+
+    def __init__(self, *, hosts: int, secret: str) -> None:
+        self._addresses = [f"127.0.{1 + place // 250}.{1 + place % 250}" for place in range(hosts)]
+        self._process = subprocess.Popen(
+            [sys.executable, str(_PROGRAM), json.dumps(self._addresses), secret],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.port = int(self._answer())
+
+    def urls(self, count: int) -> list[str]:
+        """The endpoints of the first ``count`` hosts."""
+        return [f"http://{address}:{self.port}/hooks" for address in self._addresses[:count]]
+
+    def reset(self, *, is_timing: bool = False, delay_ms: int = 0) -> None:
+        """Forget what came. From now on answer after ``delay_ms``, and time stamped records or not."""
+        self._ask(do="reset", is_timing=is_timing, delay_ms=delay_ms)
+
+    def counts(self) -> Counts:
+        return Counts(*self._ask(do="counts"))
+
+    def latencies_ms(self) -> list[float]:
+        """Of every stamped record, from its stamp to its arrival here."""
+        return [latency_ns / 1e6 for latency_ns in self._ask(do="latencies")]
+
+    def __enter__(self) -> Receiver:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def _ask(self, **order: object) -> Any:  # whatever the order's answer is
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._answer())
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the receiver ended with {self._process.wait()}")
+        return line

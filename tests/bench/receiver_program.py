@@ -1,0 +1,144 @@
+"""The receiver's process: answers 200 as cheaply as Python can, and looks at a sample of what it got.
+
+One process listens at many addresses of 127.0.0.0/8 on one port, so that a sender sees many hosts. Shares
+no code with the connector; every 64th signature is checked with the standard library alone, and what
+carries a stamp is timed. Orders come as lines of JSON on standard input; it ends with that input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import re
+import socket
+import sys
+import time
+from email.utils import formatdate
+from typing import Any, cast
+
+import uvloop
+
+_CHECKED_EVERY = 64
+_LENGTH = b"Content-Length: "
+_STAMP = re.compile(rb'"sentNs":([1-9][0-9]*)')
+
+
+class Tally:
+    """What came since the last reset. ``latencies_ns`` are those of stamped records alone."""
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self.delay_s = 0.0
+        self.reset()
+        self.renew_answer()
+
+    def renew_answer(self) -> None:
+        """The date changes every second, as in the answers of any real server."""
+        head = f"HTTP/1.1 200 OK\r\nServer: bench\r\nDate: {formatdate(usegmt=True)}\r\n"
+        self.answer = head.encode() + b"Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+        asyncio.get_running_loop().call_later(1, self.renew_answer)
+
+    def reset(self) -> None:
+        self.requests = 0
+        self.checked = 0
+        self.bad_signatures = 0
+        self.is_timing = False
+        self.latencies_ns: list[int] = []
+
+
+class Connection(asyncio.Protocol):
+    """Requests one after the other; nearly always one whole request comes in one piece."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._rest = b""
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._rest:
+            data = self._rest + data
+        while True:
+            head_end = data.find(b"\r\n\r\n")
+            if head_end < 0:
+                break
+            at = data.find(_LENGTH, 0, head_end) + len(_LENGTH)
+            end = head_end + 4 + int(data[at : data.find(b"\r\n", at)])
+            if len(data) < end:
+                break
+            self._take(data[:end], head_end)
+            data = data[end:]
+        self._rest = data
+
+    def _take(self, request: bytes, head_end: int) -> None:
+        tally = self._tally
+        tally.requests += 1
+        if tally.is_timing and (stamp := _STAMP.search(request)) is not None:
+            tally.latencies_ns.append(time.monotonic_ns() - int(stamp[1]))
+        if tally.requests % _CHECKED_EVERY == 0:
+            tally.checked += 1
+            tally.bad_signatures += not _is_signed(request, head_end, tally.key)
+        if tally.delay_s:
+            asyncio.get_running_loop().call_later(tally.delay_s, self._answer)
+        else:
+            self._transport.write(tally.answer)
+
+    def _answer(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(self._tally.answer)
+
+
+def _is_signed(request: bytes, head_end: int, key: bytes) -> bool:
+    lines = request[:head_end].split(b"\r\n")[1:]
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
+    timestamp = headers.get(b"webhook-timestamp", b"0")
+    content = b".".join((headers.get(b"webhook-id", b""), timestamp, request[head_end + 4 :]))
+    expected = b"v1," + base64.b64encode(hmac.digest(key, content, hashlib.sha256))
+    is_fresh = abs(time.time() - int(timestamp)) < 300
+    return is_fresh and headers.get(b"webhook-signature") == expected
+
+
+def _obey(tally: Tally, order: dict[str, Any]) -> object:
+    match order["do"]:
+        case "reset":
+            tally.reset()
+            tally.is_timing = bool(order["is_timing"])
+            tally.delay_s = order["delay_ms"] / 1_000
+            return None
+        case "counts":
+            return [tally.requests, tally.checked, tally.bad_signatures]
+        case "latencies":
+            return tally.latencies_ns
+        case unknown:
+            raise ValueError(f"unknown order {unknown!r}")
+
+
+async def _main(addresses: list[str], key: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    tally = Tally(key)
+    port = 0
+    for address in addresses:
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address, port))
+        port = listening.getsockname()[1]
+        await loop.create_server(lambda: Connection(tally), sock=listening, backlog=1_024)
+    _say(port)
+    orders = asyncio.StreamReader(limit=1 << 20)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    while line := await orders.readline():
+        _say(_obey(tally, json.loads(line)))
+
+
+def _say(answer: object) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    uvloop.run(_main(json.loads(sys.argv[1]), base64.b64decode(sys.argv[2].removeprefix("whsec_"))))

@@ -1,0 +1,169 @@
+"""What is measured, a run each: a backlog delivered, a steady pace timed, and senders alone beside them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from deploy.testbed import KafkaCluster
+from tests.bench.calibration import DRIFT_MAX, Speed
+from tests.bench.cpu import peak_memory_mb, thread_cpu_s, tree_cpu_s
+from tests.bench.receiver import Receiver
+from tests.bench.workload import TYPE_FIELD, Records, produce_steadily, subscriptions
+from tests.support.connector_process import ConnectorProcess, settings_for, write_subscriptions
+from tests.support.names import Names
+
+_SENDER_HOSTS = 20
+_WARM_SHARE = 0.1
+_RUN_S_MAX = 120.0
+_POLL_S = 0.02
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A backlog delivered. The first tenth is not counted: connections are opened in it."""
+
+    per_cpu_s: float
+    per_s: float
+    peak_memory_mb: float
+    us_by_thread: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """A steady pace: from the moment a record was stamped to its arrival at the receiver, in ms."""
+
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    us_per_delivery: float
+
+
+class Dropped(Exception):
+    """The machine was disturbed during the run, which says nothing therefore."""
+
+
+class Bench:
+    """Runs scenarios on one cluster, one registry and one receiver."""
+
+    def __init__(
+        self, cluster: KafkaCluster, registry_url: str, receiver: Receiver, records: Records
+    ) -> None:
+        self._cluster = cluster
+        self._registry_url = registry_url
+        self._receiver = receiver
+        self._records = records
+
+    def deliver(self, topic: str, *, records: int, hosts: int, delay_ms: int = 0) -> Delivered:
+        """Deliver the backlog of ``topic`` with a new connector. Raises :class:`Dropped`."""
+        return _undisturbed(lambda: self._deliver(topic, records, hosts, delay_ms))
+
+    @contextmanager
+    def paced(self, topic: str, *, hosts: int) -> Iterator[Callable[..., Paced]]:
+        """A connector on a new ``topic``; what is yielded times it for ``seconds`` at ``per_second``, and
+        raises :class:`Dropped`."""
+        self._receiver.reset()
+        with self._connector(topic, hosts, start="latest") as connector:
+            self._produce(topic, count=200, per_second=200)  # the first records fetch the schema
+            self._await_requests(200)
+
+            def pace(*, per_second: int, seconds: int) -> Paced:
+                return _undisturbed(lambda: self._pace(connector, topic, per_second, seconds))
+
+            yield pace
+
+    def send(self, program: Literal["sender_loop", "minimal_sender"], *, requests: int) -> float:
+        """POSTs per CPU second of a sender alone. Raises :class:`Dropped`."""
+        self._receiver.reset()
+        urls = json.dumps(self._receiver.urls(_SENDER_HOSTS))
+        command = [sys.executable, "-m", f"tests.bench.{program}", urls, str(requests)]
+        cpu_s = _undisturbed(
+            lambda: float(subprocess.run(command, check=True, capture_output=True, timeout=_RUN_S_MAX).stdout)
+        )
+        return requests / cpu_s
+
+    def _deliver(self, topic: str, records: int, hosts: int, delay_ms: int) -> Delivered:
+        self._receiver.reset(delay_ms=delay_ms)
+        with self._connector(topic, hosts, start="earliest") as connector:
+            pid = connector.process.pid
+            warm = self._await_requests(int(records * _WARM_SHARE))
+            warm_cpu_s, warm_threads, warm_at_s = tree_cpu_s(pid), thread_cpu_s(pid), time.monotonic()
+            self._await_requests(records)
+            cpu_s = tree_cpu_s(pid) - warm_cpu_s
+            wall_s = time.monotonic() - warm_at_s
+            deliveries = records - warm
+            us_by_thread = {
+                role: (spent_s - warm_threads[role]) / deliveries * 1e6
+                for role, spent_s in thread_cpu_s(pid).items()
+            }
+            memory_mb = peak_memory_mb(pid)
+        counts = self._receiver.counts()
+        if counts.requests != records or counts.bad_signatures or not counts.checked:
+            raise RuntimeError(f"of {records} records, the receiver saw {counts}")
+        return Delivered(deliveries / cpu_s, deliveries / wall_s, memory_mb, us_by_thread)
+
+    def _pace(self, connector: ConnectorProcess, topic: str, per_second: int, seconds: int) -> Paced:
+        self._receiver.reset(is_timing=True)
+        count = per_second * seconds
+        cpu_s = tree_cpu_s(connector.process.pid)
+        self._produce(topic, count=count, per_second=per_second)
+        self._await_requests(count)
+        cpu_s = tree_cpu_s(connector.process.pid) - cpu_s
+        latencies_ms = sorted(self._receiver.latencies_ms())
+        return Paced(
+            p50_ms=latencies_ms[count // 2],
+            p99_ms=latencies_ms[count * 99 // 100],
+            max_ms=latencies_ms[-1],
+            us_per_delivery=cpu_s / count * 1e6,
+        )
+
+    def _produce(self, topic: str, *, count: int, per_second: int) -> None:
+        produce_steadily(self._cluster, topic, self._records, count=count, per_second=per_second)
+
+    @contextmanager
+    def _connector(self, topic: str, hosts: int, *, start: str) -> Iterator[ConnectorProcess]:
+        """A new worker with a group and topics of its own, ready; it is asked to stop in the end."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_subscriptions(folder, subscriptions(self._receiver.urls(hosts)))
+            settings = settings_for(
+                Names.of("bench"),
+                folder,
+                bootstrap_servers=self._cluster.bootstrap_servers,
+                topics=[{"name": topic, "type": {"field": TYPE_FIELD}}],
+                registry={"urls": [self._registry_url]},
+                start=start,
+            )
+            with ConnectorProcess(settings, folder) as connector:
+                connector.await_ready()
+                yield connector
+                if code := connector.stop():
+                    raise RuntimeError(f"the connector ended with {code}")
+
+    def _await_requests(self, count: int) -> int:
+        """Wait until so many POSTs have come; how many have."""
+        deadline_s = time.monotonic() + _RUN_S_MAX
+        while (requests := self._receiver.counts().requests) < count:
+            if time.monotonic() > deadline_s:
+                raise RuntimeError(f"only {requests} of {count} POSTs came within {_RUN_S_MAX:.0f} s")
+            time.sleep(_POLL_S)
+        return requests
+
+
+def _undisturbed(measure: Callable[[], Result]) -> Result:
+    before = Speed.measure()
+    result = measure()
+    drift = before.drift_to(Speed.measure())
+    if drift > DRIFT_MAX:
+        raise Dropped(f"the machine's speed changed by {drift:.0%} during the run")
+    return result

@@ -1,0 +1,155 @@
+"""What is delivered: records of 1 KB in Avro behind Confluent's framing, each wanted by one subscription.
+
+There are 1,000 event types, the type being a field of the record. However many subscriptions there are,
+they divide the types among them, so that the same topic serves every run.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import time
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import fastavro
+from confluent_kafka import Producer
+
+from deploy.testbed import KafkaCluster
+
+EVENT_TYPES = 1_000
+PARTITIONS = 12
+SECRET = "whsec_" + b64encode(bytes(range(32))).decode()
+TYPE_FIELD = "kind"
+
+_VALUE_BYTES = 1_024
+_SCHEMA = {
+    "type": "record",
+    "name": "PostCreated",
+    "namespace": "bench",
+    "fields": [
+        {"name": "sentNs", "type": "long"},
+        {"name": TYPE_FIELD, "type": "string"},
+        {"name": "id", "type": "string"},
+        {"name": "authorId", "type": "string"},
+        {"name": "title", "type": ["null", "string"], "default": None},
+        {"name": "likes", "type": "int"},
+        {"name": "isPublic", "type": "boolean"},
+        {"name": "tags", "type": {"type": "array", "items": "string"}},
+        {"name": "createdAt", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "content", "type": "string"},
+    ],
+}
+SCHEMA_TEXT = json.dumps(_SCHEMA)
+
+
+def event_type(index: int) -> str:
+    return f"post.k{index % EVENT_TYPES:03d}"
+
+
+def subscriptions(urls: Sequence[str]) -> list[dict[str, Any]]:
+    """A subscription for each URL, as in the file; the event types are dealt out among them."""
+    types = [event_type(index) for index in range(EVENT_TYPES)]
+    return [
+        {
+            "id": f"endpoint-{place:04d}",
+            "url": url,
+            "events": types[place :: len(urls)],
+            "dialect": "standard-webhooks",
+            "secrets": {"current": SECRET},
+        }
+        for place, url in enumerate(urls)
+    ]
+
+
+def register(registry_url: str, topic: str) -> int:
+    """Register the schema for the topic's values; its id."""
+    request = urllib.request.Request(
+        f"{registry_url}/subjects/{topic}-value/versions",
+        data=json.dumps({"schema": SCHEMA_TEXT}).encode(),
+        headers={"Content-Type": "application/vnd.schemaregistry.v1+json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        return int(json.load(reply)["id"])
+
+
+class Records:
+    """Makes the values, framed for ``schema_id``."""
+
+    def __init__(self, schema_id: int) -> None:
+        self._frame = b"\0" + schema_id.to_bytes(4, "big")
+        self._schema = fastavro.parse_schema(_SCHEMA)
+        chance = random.Random(1)
+        letters = "abcdefghijklmnopqrstuvwxyz"
+        self._text = " ".join("".join(chance.choices(letters, k=chance.randint(2, 9))) for _ in range(400))
+
+    def value(self, index: int, *, sent_ns: int = 0) -> bytes:
+        """The record ``index`` of the workload, 1 KB with its frame. ``sent_ns`` (monotonic) is carried to
+        the receiver, which tells from it how long the way was."""
+        post = self._post(index, sent_ns)
+        missing = _VALUE_BYTES - len(self._encoded(post)) - 1
+        post["content"] = self._text[:missing]
+        return self._encoded(post)
+
+    def _encoded(self, post: dict[str, Any]) -> bytes:
+        body = io.BytesIO(self._frame)
+        body.seek(len(self._frame))
+        fastavro.schemaless_writer(body, self._schema, post)
+        return body.getvalue()
+
+    def _post(self, index: int, sent_ns: int) -> dict[str, Any]:
+        return {
+            "sentNs": sent_ns,
+            TYPE_FIELD: event_type(index),
+            "id": f"post_{index:08d}",
+            "authorId": f"user_{index % 5_000:05d}",
+            "title": None if index % 2 else "On the speed of things",
+            "likes": index % 100,
+            "isPublic": True,
+            "tags": ["kafka", "webhooks"],
+            "createdAt": 1_750_000_000_000 + index,
+            "content": "",
+        }
+
+
+def fill(cluster: KafkaCluster, topic: str, records: Records, count: int) -> None:
+    """Make ``topic`` and write ``count`` records to it, evenly over its partitions."""
+    cluster.create_topic(topic, partitions=PARTITIONS)
+    producer = Producer({"bootstrap.servers": cluster.bootstrap_servers, "acks": "1", "linger.ms": 20})
+    values = [records.value(index) for index in range(EVENT_TYPES)]
+    for index in range(count):
+        while True:
+            try:
+                producer.produce(
+                    topic, values[index % EVENT_TYPES], f"key-{index}".encode(), partition=index % PARTITIONS
+                )
+                break
+            except BufferError:
+                producer.poll(0.1)
+    if producer.flush(60):
+        raise RuntimeError("the broker did not take the backlog within a minute")
+
+
+def stamps(count: int, per_second: int) -> Iterator[tuple[int, int]]:
+    """At a steady pace, the number of each record and the moment (monotonic ns) it is to be made."""
+    begun_ns = time.monotonic_ns()
+    for index in range(count):
+        due_ns = begun_ns + index * 1_000_000_000 // per_second
+        while (wait_ns := due_ns - time.monotonic_ns()) > 0:
+            time.sleep(wait_ns / 1e9)
+        yield index, time.monotonic_ns()
+
+
+def produce_steadily(
+    cluster: KafkaCluster, topic: str, records: Records, *, count: int, per_second: int
+) -> None:
+    """Write ``count`` records at a steady pace, each stamped right before it is handed to the client."""
+    producer = Producer({"bootstrap.servers": cluster.bootstrap_servers, "acks": "1", "linger.ms": 0})
+    for index, now_ns in stamps(count, per_second):
+        producer.produce(topic, records.value(index, sent_ns=now_ns), partition=index % PARTITIONS)
+        producer.poll(0)
+    if producer.flush(30):
+        raise RuntimeError("the broker did not take the records within half a minute")
