@@ -32,7 +32,11 @@ class OwnTopics:
         tiers = [self._spec_of_tier(delay_ms) for delay_ms in tiers_of(subscriptions)]
         return [
             *tiers,
-            self._spec(dead_letters_topic(self._prefix), "dead-letters"),
+            self._spec(
+                dead_letters_topic(self._prefix),
+                "dead-letters",
+                retention_min_ms=self._own.dead_letters_retention_ms,
+            ),
             self._spec(parked_topic(self._prefix), "parked"),
             self._spec(sources_topic(self._prefix), "state"),
         ]
@@ -45,6 +49,7 @@ class OwnTopics:
             self.specs(subscriptions),
             may_create=self._own.create if may_create is None else may_create,
             allow_single_replica=self._own.allow_single_replica,
+            replicas=self._own.replication_factor,
         )
 
     async def tiers(self) -> dict[int, str]:
@@ -57,13 +62,19 @@ class OwnTopics:
         return dict(sorted(found.items()))
 
     def _spec_of_tier(self, delay_ms: int) -> TopicSpec:
-        return self._spec(tier_topic(self._prefix, delay_ms), "tier", delay_ms=delay_ms)
+        return self._spec(
+            tier_topic(self._prefix, delay_ms),
+            "tier",
+            delay_ms=delay_ms,
+            retention_min_ms=self._own.tier_retention_min_ms,
+        )
 
-    def _spec(self, name: str, role: TopicRole, *, delay_ms: int = 0) -> TopicSpec:
+    def _spec(self, name: str, role: TopicRole, *, delay_ms: int = 0, retention_min_ms: int = 0) -> TopicSpec:
         return TopicSpec(
             name=name,
             role=role,
             partitions=1 if role == "state" else self._own.partitions,
             message_bytes_max=self._own.max_message_bytes,
             delay_ms=delay_ms,
+            retention_min_ms=retention_min_ms,
         )

@@ -22,13 +22,16 @@ TopicRole = Literal["tier", "dead-letters", "parked", "state"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSpec:
     """A topic the connector needs. ``message_bytes_max`` is the largest record batch it must take;
-    ``delay_ms`` is a tier's delay, 0 for the other roles. ``state`` is compacted."""
+    ``delay_ms`` is a tier's delay, 0 for the other roles. ``state`` is compacted. ``retention_min_ms`` is
+    how long tiers and dead letters must keep a record at least; a tier keeps four times its delay if that
+    is more."""
 
     name: str
     role: TopicRole
     partitions: int
     message_bytes_max: int
     delay_ms: int = 0
+    retention_min_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +56,9 @@ class Problem:
         return f"topic {self.topic}: {self.what}. Mend it with: {self.cure}"
 
 
-def replication(brokers: int, *, allow_single_replica: bool) -> int:
+def replication(brokers: int, *, allow_single_replica: bool, wanted: int = 3) -> int:
     """Replicas of a topic that is to be created."""
-    return min(3, brokers) if allow_single_replica else 3
+    return min(wanted, brokers) if allow_single_replica else wanted
 
 
 def settings(spec: TopicSpec, *, replicas: int) -> dict[str, str]:
@@ -64,7 +67,7 @@ def settings(spec: TopicSpec, *, replicas: int) -> dict[str, str]:
     wanted = {
         "cleanup.policy": "compact" if spec.role == "state" else "delete",
         "max.message.bytes": str(spec.message_bytes_max),
-        "min.insync.replicas": "2" if replicas >= 3 else "1",
+        "min.insync.replicas": str(max(1, replicas - 1)),
         "unclean.leader.election.enable": "false",
     }
     if spec.role == "state":
@@ -110,9 +113,9 @@ def check(
 def _retention_ms_min(spec: TopicSpec) -> int:
     match spec.role:
         case "tier":
-            return max(7 * _DAY_MS, 4 * spec.delay_ms)
+            return max(spec.retention_min_ms or 7 * _DAY_MS, 4 * spec.delay_ms)
         case "dead-letters":
-            return 30 * _DAY_MS
+            return spec.retention_min_ms or 30 * _DAY_MS
         case _:
             return _UNLIMITED
 

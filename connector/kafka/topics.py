@@ -40,20 +40,30 @@ class Topics:
         return await asyncio.to_thread(self._cluster.look, topics, with_operations=with_operations)
 
     async def ensure(
-        self, specs: Sequence[TopicSpec], *, may_create: bool, allow_single_replica: bool
+        self,
+        specs: Sequence[TopicSpec],
+        *,
+        may_create: bool,
+        allow_single_replica: bool,
+        replicas: int = 3,
     ) -> list[Problem]:
         """Create what is missing, if allowed and possible; check what exists, where the cluster can
-        describe it. Returns what is wrong and how to mend it; empty when all is well."""
+        describe it. ``replicas`` are those of a topic created; fewer are allowed only where the cluster
+        has fewer brokers and one may do. Returns what is wrong and how to mend it; empty when all is well."""
         return await asyncio.to_thread(
-            self._ensure, specs, may_create=may_create, allow_single_replica=allow_single_replica
+            self._ensure,
+            specs,
+            may_create=may_create,
+            allow_single_replica=allow_single_replica,
+            replicas=replicas,
         )
 
     def _ensure(
-        self, specs: Sequence[TopicSpec], *, may_create: bool, allow_single_replica: bool
+        self, specs: Sequence[TopicSpec], *, may_create: bool, allow_single_replica: bool, replicas: int
     ) -> list[Problem]:
         cluster = self._cluster
         brokers = cluster.brokers()
-        replicas = replication(len(brokers), allow_single_replica=allow_single_replica)
+        replicas = replication(len(brokers), allow_single_replica=allow_single_replica, wanted=replicas)
         looks = cluster.look([spec.name for spec in specs])
         bootstrap_servers = cluster.access.bootstrap_servers
         problems: list[Problem] = []

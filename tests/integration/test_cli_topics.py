@@ -76,6 +76,34 @@ def test_create_makes_what_is_missing_and_check_is_then_content(topics: Topics, 
     }
 
 
+def test_what_the_settings_say_of_own_topics_is_what_they_are_created_with(
+    topics: Topics, kafka: KafkaCluster, names: Names
+) -> None:
+    own = (
+        "max_message_bytes=3000000",
+        "tier_retention_min_ms=700000000",
+        "dead_letters_retention_ms=90000000",
+    )
+    flags = [word for each in own for word in ("--set", f"own_topics.{each}")]
+    few = ("--allow-single-replica", "--set", "own_topics.partitions=2")
+
+    assert topics("create", *few, *flags)[0] == 0
+
+    tier = kafka.topic_settings(f"{names.prefix}.retry.30s")
+    dead_letters = kafka.topic_settings(f"{names.prefix}.dead-letters")
+    assert (tier["retention.ms"], tier["max.message.bytes"]) == ("700000000", "3000000")
+    assert tier["message.timestamp.type"] == "LogAppendTime"
+    assert dead_letters["retention.ms"] == "90000000"
+    assert topics("check", *few, *flags) == (0, {"problems": []})
+
+
+def test_one_broker_needs_as_many_replicas_as_are_set(topics: Topics) -> None:
+    code, result = topics("create", "--set", "own_topics.replication_factor=5")
+
+    assert code == 1
+    assert result["problems"][0]["what"] == "it needs 5 replicas and the cluster has 1 broker(s)"
+
+
 def test_one_broker_is_too_few_unless_told_that_loss_may_be(topics: Topics) -> None:
     code, result = topics("create")
 
