@@ -173,6 +173,7 @@ class Pump:
         self._grants = 0
         self._is_scheduled = False
         self._is_stopping = False
+        self._is_drained = False
         self._waker: asyncio.TimerHandle | None = None
         self._wakes_at_ms = 0
         self._settled_at_commit = 0
@@ -197,6 +198,7 @@ class Pump:
         self._is_stopping = True
         flows = list(self._flows.values())
         await self._drain(flows, budget_ms)
+        self._is_drained = True
         self.commit_now()
 
     def hurry(self) -> None:
@@ -479,7 +481,8 @@ class Pump:
     async def _hand_over(
         self, flows: Sequence[Flow], budget_ms: int, done: Callable[[Sequence[Commit]], None]
     ) -> None:
-        await self._drain(flows, budget_ms)
+        # After a stop's drain, what is still in flight has had its time.
+        await self._drain(flows, 0 if self._is_drained else budget_ms)
         commits = self._commits((flow for flow in flows if flow.ledger.is_live), is_final=True)
         self._close(flows)
         done(commits)

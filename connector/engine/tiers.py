@@ -38,6 +38,9 @@ UNHEARD_MAX = 10_000
 their grace."""
 COPIES_MAX = 20_000
 """How many letters are remembered to recognise a second copy of one."""
+HOPS_BY_CLOCK_MAX = 20
+"""What has hopped more often waits its whole tier here, whatever the clocks say: to a clock that is ahead
+every letter is due at once, and one that cannot be tried would hop without end or pause."""
 TICK_MIN_MS = 250
 TICK_MAX_MS = 1_000
 TICKS_PER_TIER = 20
@@ -86,6 +89,8 @@ class TierIntake:
         # By the broker's clock and ours; and whatever they say, no longer than the tier after we read it.
         held_ms = self._clock.monotonic_ms() - flow.fetched_ms
         rest_ms = min(due_ms - now_ms, tier_ms + tolerance_ms(tier_ms) - held_ms)
+        if trail.hop > HOPS_BY_CLOCK_MAX:
+            rest_ms = max(rest_ms, tier_ms - held_ms)
         if rest_ms > 0:
             return self._not_due(tier_ms, rest_ms)
         step = release(

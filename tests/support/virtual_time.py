@@ -64,10 +64,11 @@ def run_virtual(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return await main()
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        found = runner.run(heard())
-    if raised:
-        raise raised[0]
-    return found
+        try:
+            return runner.run(heard())
+        finally:
+            if raised:
+                raise raised[0]
 
 
 def _error_of(context: dict[str, Any]) -> BaseException:
