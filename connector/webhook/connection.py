@@ -54,7 +54,7 @@ class Connection(asyncio.Protocol):
         self.is_fresh = True
         self.opened_at_s = self.used_at_s = monotonic()
         self._owner = owner
-        self._reader = ReplyReader()
+        self._reader = ReplyReader(origin.known_reply)
         self._transport: asyncio.Transport | None = None
         self._is_adopted = False
         self._has_ended = False

@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 
 from connector.webhook.connection import Connection
 from connector.webhook.guard import Address
+from connector.webhook.reply import KnownReply
 from connector.webhook.target import Scheme, Target
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ class Origin:
     exchanges beyond the limit, oldest first, settled ones among them.
     """
 
-    __slots__ = ("__weakref__", "claimed", "host", "idle", "literal", "port", "scheme", "waiting")
+    __slots__ = (
+        "__weakref__", "claimed", "host", "idle", "known_reply", "literal", "port", "scheme", "waiting",
+    )  # fmt: skip
 
     def __init__(self, scheme: Scheme, host: str, port: int, literal: Address | None) -> None:
         self.scheme = scheme
@@ -45,6 +48,7 @@ class Origin:
         self.idle: dict[Connection, None] = {}
         self.claimed = 0
         self.waiting: deque[Exchange] = deque()
+        self.known_reply = KnownReply()
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}:{self.port}"
