@@ -73,3 +73,13 @@ def run_virtual(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 def _error_of(context: dict[str, Any]) -> BaseException:
     return context.get("exception") or AssertionError(context["message"])
+
+
+def virtual(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """A test in virtual time."""
+
+    def run() -> None:
+        run_virtual(test)
+
+    run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
+    return run

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from zlib import crc32
 
@@ -40,6 +40,7 @@ from connector.engine.worker import Worker, WorkerLimits
 from tests.support.virtual_time import VirtualClock
 
 PREFIX = "webhooks"
+POSTS = TopicPartition("post.created", 0)
 
 
 @dataclass
@@ -320,6 +321,7 @@ class FakeSender:
         self.in_flight = 0
         self.in_flight_max = 0
         self.is_dead = False
+        self.audit: Callable[[], None] = lambda: None
         self.watch: Callable[[Post, Any, float, Reply | Failure], None] = lambda *_: None
 
     def endpoint(self, url: str, *, headers: Sequence[tuple[str, str]], content_type: str) -> FakeEndpoint:
@@ -348,6 +350,7 @@ class FakeSender:
                 self.accepted.append(post)
             if not self.is_dead:
                 done(context, answer)
+                self.audit()
 
         asyncio.get_running_loop().call_later(after_s, answered)
 
@@ -409,6 +412,20 @@ LIMITS = WorkerLimits(
 )
 
 
+def limits(
+    *, flow: dict[str, int] | None = None, tier_flow: dict[str, int] | None = None,
+    dispatch: dict[str, int] | None = None, **changes: int,
+) -> WorkerLimits:  # fmt: skip
+    """:data:`LIMITS` with some of them changed."""
+    return replace(
+        LIMITS,
+        flow=replace(LIMITS.flow, **flow or {}),
+        tier_flow=replace(LIMITS.tier_flow, **tier_flow or {}),
+        dispatch=replace(LIMITS.dispatch, **dispatch or {}),
+        **changes,
+    )
+
+
 class World:
     """A worker on fakes. Build it, and any later worker on the same cluster, inside a running loop."""
 
@@ -438,22 +455,50 @@ class World:
             log=self.log,
             on_fatal=self.fatal.append,
         )
+        self._answers = 0
+        sender.audit = self._audit
 
     @classmethod
     def new(cls, **settings: Any) -> World:
         clock = VirtualClock()
         return cls(Cluster(clock), FakeSender(clock), **settings)
 
-    def start(self, subscriptions: Sequence[Subscription], topics: Sequence[str] = ("post.created",)) -> None:
-        """Start with one partition per topic, and with every tier that the ladders name."""
+    def start(
+        self, subscriptions: Sequence[Subscription], tps: Sequence[TopicPartition] = (POSTS,)
+    ) -> None:
+        """Start with these source partitions, and one partition of every tier that the ladders name."""
         tiers = sorted({delay for one in subscriptions for delay in one.ladder_ms}) or [30_000]
         self.worker.view(subscriptions, tiers)
         self.worker.start()
-        self.source.assign(*(TopicPartition(topic, 0) for topic in topics))
+        self.source.assign(*tps)
         self.tier_source.assign(*(TopicPartition(tier_topic(PREFIX, tier), 0) for tier in tiers))
+
+    def accepted(self, id_: str) -> int:
+        """How many POSTs this subscription's endpoint accepted."""
+        return sum(post.url == f"https://{id_}.example/hooks" for post in self.sender.accepted)
+
+    def behave(self, id_: str, behaviour: Behaviour) -> None:
+        self.sender.behaviour[f"https://{id_}.example/hooks"] = behaviour
+
+    def committed(self, tp: TopicPartition) -> int:
+        """The source group's offset; -1 when it has none."""
+        return self.cluster.committed.get(("g", tp), (-1, ""))[0]
+
+    def next_worker(self, **settings: Any) -> World:
+        """Another worker on the same cluster and endpoints."""
+        sender = FakeSender(self.cluster.clock)
+        sender.posts, sender.accepted = self.sender.posts, self.sender.accepted
+        sender.behaviour = self.sender.behaviour
+        return World(self.cluster, sender, **settings)
 
     def problems(self) -> list[str]:
         return self.worker.accounts.problems(self.worker.in_hand())
+
+    def _audit(self) -> None:
+        """The books add up after any answer; every seventh is enough to meet all kinds of moments."""
+        self._answers += 1
+        if self._answers % 7 == 0:
+            assert self.problems() == []
 
     async def kill(self) -> None:
         """As kill -9 would: nothing this worker still has under way has any effect."""

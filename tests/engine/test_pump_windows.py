@@ -1,0 +1,239 @@
+"""The pump's bounds: windows, grants, and who may go on when one partition cannot."""
+
+from __future__ import annotations
+
+import asyncio
+
+from connector.core.event import Event
+from connector.engine.ports import TopicPartition
+from tests.support.virtual_time import virtual
+from tests.support.world import POSTS, World, hangs, limits, replies, subscription
+
+FRIENDS = TopicPartition("friend.added", 0)
+
+
+def window(world: World, tp: TopicPartition) -> tuple[int, int, int]:
+    """Records in the window, unsettled bytes, and records fetched and not admitted."""
+    flow = next(flow for flow in world.worker.pumps[0].flows if flow.tp == tp)
+    return flow.ledger.window, flow.ledger.open_bytes, len(flow.carry)
+
+
+@virtual
+async def test_a_window_is_bounded_in_records():
+    world = World.new(limits=limits(flow={"window_records_max": 10}))
+    world.behave("a", hangs)
+    for _ in range(30):
+        world.cluster.append("post.created", b"1")
+
+    world.start([subscription("a")])
+    await asyncio.sleep(0.2)
+
+    assert window(world, POSTS) == (10, 10, 20)
+    assert world.problems() == []
+
+
+@virtual
+async def test_a_window_is_bounded_in_bytes():
+    world = World.new(limits=limits(flow={"window_bytes_max": 100}))
+    world.behave("a", hangs)
+    for _ in range(5):
+        world.cluster.append("post.created", b"x" * 40)
+
+    world.start([subscription("a")])
+    await asyncio.sleep(0.2)
+
+    assert window(world, POSTS) == (2, 80, 3)
+
+
+@virtual
+async def test_a_record_larger_than_the_window_is_taken_alone():
+    world = World.new(limits=limits(flow={"window_bytes_max": 100}))
+    world.behave("a", replies(200, after_s=1))
+    world.cluster.append("post.created", b"1")
+    world.cluster.append("post.created", b"x" * 500)
+    world.cluster.append("post.created", b"1")
+
+    world.start([subscription("a")])
+    await asyncio.sleep(0.5)
+    assert window(world, POSTS) == (1, 1, 2)
+    await asyncio.sleep(1)
+    assert window(world, POSTS) == (1, 500, 1)
+    await asyncio.sleep(2)
+
+    assert world.accepted("a") == 3
+
+
+@virtual
+async def test_no_more_than_two_batches_are_asked_for_ahead():
+    world = World.new()
+
+    world.start([subscription("a")])
+    await asyncio.sleep(1)
+
+    assert world.source.grants == 2
+
+
+@virtual
+async def test_nothing_is_fetched_while_there_is_no_room():
+    world = World.new(limits=limits(dispatch={"in_hand_max": 4}))
+    world.source.batch_max = 10
+    world.behave("a", replies(200, after_s=3))
+    for _ in range(100):
+        world.cluster.append("post.created", b"1")
+
+    world.start([subscription("a", in_flight_max=1)])
+    await asyncio.sleep(0.5)
+
+    assert world.source.position[POSTS] <= 20
+    assert world.worker.in_hand().deliveries == 4
+
+
+@virtual
+async def test_a_partition_that_goes_on_is_never_paused():
+    world = World.new(limits=limits(flow={"window_records_max": 50}))
+    world.behave("a", replies(200, after_s=0.05))
+    for _ in range(1_000):
+        world.cluster.append("post.created", b"1")
+
+    world.start([subscription("a", in_flight_max=50)])
+    await asyncio.sleep(5)
+
+    assert world.accepted("a") == 1_000
+    assert world.source.pauses == 0
+
+
+@virtual
+async def test_a_full_window_is_paused_and_the_other_partitions_go_on():
+    world = World.new(limits=limits(flow={"window_records_max": 20}))
+    world.behave("stuck", hangs)
+    for _ in range(100):
+        world.cluster.append("post.created", b"1")
+    subscriptions = [
+        subscription("stuck", events=("post.created",), in_flight_max=20),
+        subscription("well", events=("friend.added",)),
+    ]
+
+    world.start(subscriptions, [POSTS, FRIENDS])
+    await asyncio.sleep(1)
+    for _ in range(1_000):
+        world.cluster.append("friend.added", b"1")
+    await asyncio.sleep(0.5)
+
+    assert world.source.paused == {POSTS}
+    assert world.accepted("well") == 1_000
+
+
+@virtual
+async def test_a_paused_partition_is_resumed_once_it_has_been_worked_off():
+    world = World.new(limits=limits(flow={"window_records_max": 20}))
+    world.behave("a", hangs)
+    for _ in range(50):
+        world.cluster.append("post.created", b"1")
+    world.start([subscription("a", in_flight_max=20, timeout_ms=3_000)])
+    await asyncio.sleep(2)
+    assert world.source.paused == {POSTS}
+
+    world.behave("a", replies(200))
+    await asyncio.sleep(30)
+    world.cluster.append("post.created", b"1")
+    await asyncio.sleep(3)
+
+    assert world.source.paused == set()
+    assert world.committed(POSTS) == 51
+
+
+@virtual
+async def test_a_partition_paused_late_in_its_last_epoch_is_not_silent_in_the_next():
+    world = World.new()
+    world.start([subscription("a")])
+    await world.source.revoke(POSTS)
+    world.source.pause(POSTS)  # asked for before, obeyed after
+
+    world.cluster.append("post.created", b"1")
+    world.source.assign(POSTS)
+    await asyncio.sleep(1)
+
+    assert world.accepted("a") == 1
+
+
+@virtual
+async def test_a_stuck_partition_that_leaves_lets_the_others_go_on():
+    world = World.new(limits=limits(flow={"window_records_max": 10}))
+    world.behave("stuck", hangs)
+    for _ in range(2_000):
+        world.cluster.append("post.created", b"1")
+    subscriptions = [
+        subscription("stuck", events=("post.created",), in_flight_max=10),
+        subscription("well", events=("friend.added",)),
+    ]
+    world.start(subscriptions, [POSTS, FRIENDS])
+    await asyncio.sleep(0.1)
+    world.cluster.append("friend.added", b"1")
+
+    world.source.lose(POSTS)
+    await asyncio.sleep(0.1)
+
+    assert world.accepted("well") == 1
+    assert world.problems() == []
+
+
+@virtual
+async def test_what_holds_up_a_full_window_is_diverted_when_it_is_few():
+    world = World.new(limits=limits(flow={"window_records_max": 100}))
+    world.behave("stuck", hangs)
+    world.decoder.outcomes[b"odd"] = Event("odd.one", "odd", 0, 3, b"1")
+    world.cluster.append("post.created", b"odd")
+    for _ in range(500):
+        world.cluster.append("post.created", b"1")
+
+    world.start([subscription("stuck", events=("odd.one",)), subscription("well", events=("post.created",))])
+    await asyncio.sleep(3)
+
+    assert world.accepted("well") == 500
+    assert world.worker.accounts.diverted["head of line"] == 1
+
+
+@virtual
+async def test_all_that_fills_a_window_is_diverted_when_nothing_moves_for_long():
+    world = World.new(limits=limits(flow={"window_records_max": 20}))
+    world.behave("stuck", hangs)
+    for _ in range(40):
+        world.cluster.append("post.created", b"1")
+
+    world.start([subscription("stuck", in_flight_max=20), subscription("well")])
+    await asyncio.sleep(4)
+    assert world.accepted("well") == 20
+    await asyncio.sleep(3)
+
+    assert world.accepted("well") == 40
+
+
+@virtual
+async def test_a_flood_of_records_is_admitted_in_turns():
+    world = World.new(limits=limits(dispatch={"in_flight_max": 5_000, "in_hand_max": 5_000}))
+    world.source.batch_max = 5_000
+    world.behave("a", replies(200, after_s=0))
+    for _ in range(1_000):
+        world.cluster.append("post.created", b"1")
+
+    world.start([subscription("a", in_flight_max=5_000)])
+    await asyncio.sleep(0.1)
+
+    assert world.sender.in_flight_max <= 2 * 64
+    assert world.accepted("a") == 1_000
+
+
+@virtual
+async def test_a_held_pump_admits_nothing_until_it_is_released():
+    world = World.new()
+    world.start([subscription("a")])
+    pump = world.worker.pumps[0]
+
+    pump.hold("the view is in doubt")
+    world.cluster.append("post.created", b"1")
+    await asyncio.sleep(60)
+    assert world.accepted("a") == 0
+    pump.release()
+    await asyncio.sleep(1)
+
+    assert world.accepted("a") == 1

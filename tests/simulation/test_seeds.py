@@ -1,0 +1,26 @@
+"""Seeds of the simulation: those that once failed, and some fresh ones that are the same in every run.
+
+``SIMULATION_SEEDS=3000`` runs that many instead; a seed that fails goes into the list below.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.support.simulation import simulate
+
+ONCE_FAILED = (36, 57, 63, 1125)
+FRESH_FROM = 20_000
+FRESH = int(os.environ.get("SIMULATION_SEEDS", "20"))
+
+
+@pytest.mark.parametrize("seed", ONCE_FAILED)
+def test_a_seed_that_once_failed_is_safe_and_drains(seed: int):
+    simulate(seed)
+
+
+@pytest.mark.parametrize("seed", range(FRESH_FROM, FRESH_FROM + FRESH))
+def test_whatever_is_drawn_nothing_is_lost_and_all_of_it_drains(seed: int):
+    simulate(seed)
