@@ -24,6 +24,7 @@ class TestCooperative(BuiltIn, SourceContract):
     pass
 
 
+@pytest.mark.slow
 class TestEager(BuiltIn, SourceContract):
     strategy = "range"
 
@@ -41,5 +42,6 @@ class TestEager(BuiltIn, SourceContract):
         await first.until_fault("last commit", "come twice")
 
 
+@pytest.mark.slow
 class TestConsumerProtocol(BuiltIn, SourceContract):
     protocol = "consumer"

@@ -21,6 +21,8 @@ from tests.support.reading import Recorder
 from tests.support.source_contract import committed
 from tests.support.writer_contract import read_back
 
+pytestmark = pytest.mark.slow
+
 Join = Callable[..., Awaitable[tuple[KafkaSource, Recorder]]]
 
 
