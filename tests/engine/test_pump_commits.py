@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from connector.core.doneset import decode
 from connector.engine.ports import Commit, CommitResult, Fetched, Jump, TopicPartition
 from tests.support.virtual_time import virtual
 from tests.support.world import POSTS, Post, World, hangs, limits, replies, subscription

@@ -1,0 +1,164 @@
+"""One lane alone: what may wait, for how long it may prove its pace, and what a change does to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from connector.core.composer import compile_composer
+from connector.core.event import Event
+from connector.core.ledger import Ledger, Ticket
+from connector.core.record import Record
+from connector.core.subscription import Subscription
+from connector.engine.lanes import UNBOUNDED, Delivery, Lane, Lanes
+from connector.engine.ports import ForbiddenTarget
+from tests.support.world import FakeEndpoint, subscription
+
+EVENT = Event("post.created", "one", 0, 3, b"1")
+RECORD = Record("post.created", 0, 0, 0, None, b"1")
+
+
+class Endpoints:
+    """As much of a sender as lanes need; refuses one URL."""
+
+    def endpoint(self, url: str, *, headers: Any, content_type: str) -> FakeEndpoint:
+        if "forbidden" in url:
+            raise ForbiddenTarget(url)
+        return FakeEndpoint(url)
+
+
+def lanes(*subscriptions: Subscription) -> Lanes:
+    made = Lanes(Endpoints(), lambda one: compile_composer(one.dialect, one.secrets))  # type: ignore[arg-type]  # the rest is not called
+    made.replace(subscriptions)
+    return made
+
+
+def lane(**changes: Any) -> Lane:
+    found = lanes(subscription("a", **changes)).get("a")
+    assert found is not None
+    return found
+
+
+def delivery(lane: Lane) -> Delivery:
+    return Delivery(Ticket(Ledger(position=0), 0, 1, 0), RECORD, EVENT, lane)
+
+
+def enqueue(lane: Lane, count: int, *, now_ms: int) -> int:
+    return sum(lane.enqueue(delivery(lane), now_ms) for _ in range(count))
+
+
+def test_a_burst_may_wait_until_the_lane_has_had_time_to_prove_its_pace():
+    burst = lane(queue_max=10)
+
+    assert enqueue(burst, 50, now_ms=5_000) == 50
+    assert burst.room(5_999) == UNBOUNDED
+    assert burst.room(6_000) == 10
+
+
+def test_a_lane_that_failed_last_gets_no_more_than_its_queue():
+    failing = lane(queue_max=10)
+    failing.finished(5_000, has_failed=True)
+
+    assert enqueue(failing, 50, now_ms=5_000) == 20  # its pace at this moment: 1 in 50 ms
+
+
+def test_a_fast_lane_may_keep_a_second_of_its_own_pace():
+    fast = lane(queue_max=10)
+    enqueue(fast, 1, now_ms=5_000)
+    for n in range(500):
+        fast.finished(5_000 + 2 * n, has_failed=False)
+
+    assert fast.room(6_000) == pytest.approx(500, rel=0.1)
+
+
+def test_a_pace_is_forgotten_when_nothing_ended_in_a_whole_window():
+    fast = lane(queue_max=10)
+    enqueue(fast, 1, now_ms=5_000)
+    for n in range(500):
+        fast.finished(5_000 + 2 * n, has_failed=False)
+
+    assert fast.room(60_000) == 10
+
+
+def test_a_lane_in_the_way_lets_nothing_wait_until_something_has_ended():
+    blocking = lane(queue_max=10)
+    blocking.is_in_the_way = True
+
+    assert enqueue(blocking, 1, now_ms=5_000) == 0
+    blocking.finished(6_000, has_failed=True)
+    assert enqueue(blocking, 1, now_ms=6_000) == 1
+
+
+def test_a_queue_that_was_taken_away_is_no_proof_and_gets_no_new_time():
+    hanging = lane(queue_max=10)
+    enqueue(hanging, 5, now_ms=5_000)
+
+    hanging.queue.clear()
+
+    assert enqueue(hanging, 50, now_ms=7_000) == 10
+
+
+def test_a_queue_that_was_worked_off_gives_the_next_burst_its_own_time():
+    well = lane(queue_max=10)
+    enqueue(well, 2, now_ms=5_000)
+
+    well.next()
+    well.next()
+
+    assert enqueue(well, 50, now_ms=60_000) == 50
+
+
+def test_the_estimate_is_the_queue_at_the_recent_pace():
+    slow = lane()
+    for n in range(100):
+        slow.finished(5_000 + 10 * n, has_failed=False)
+    enqueue(slow, 50, now_ms=6_000)
+
+    assert slow.drain_estimate_ms(6_000) == pytest.approx(500, rel=0.1)
+
+
+def test_the_estimate_is_a_minute_when_nothing_moves():
+    hanging = lane()
+    enqueue(hanging, 50, now_ms=5_000)
+
+    assert hanging.drain_estimate_ms(5_000) == 60_000
+
+
+def test_a_view_with_a_forbidden_url_changes_nothing():
+    before = lanes(subscription("a"))
+
+    with pytest.raises(ForbiddenTarget):
+        before.replace([subscription("b"), subscription("c", url="https://forbidden.example/")])
+
+    assert [one.subscription.id for one in before] == ["a"]
+
+
+def test_a_changed_subscription_keeps_its_lane_and_what_waits_there():
+    changing = lanes(subscription("a"))
+    one = changing.get("a")
+    assert one is not None
+    enqueue(one, 3, now_ms=5_000)
+
+    evicted = changing.replace([subscription("a", url="https://new.example/")])
+
+    assert evicted == []
+    assert changing.get("a") is one
+    assert (one.endpoint.url, len(one.queue)) == ("https://new.example/", 3)
+
+
+def test_removed_and_paused_lanes_may_not_keep_their_queue():
+    changing = lanes(subscription("a"), subscription("b"), subscription("c"))
+    for one in changing:
+        enqueue(one, 1, now_ms=5_000)
+
+    evicted = changing.replace([subscription("b", paused=True), subscription("c")])
+
+    assert [(one.subscription.id, one.is_live) for one in evicted] == [("a", False), ("b", True)]
+
+
+def test_lanes_match_in_the_order_of_the_file():
+    by_type = (subscription("a", events=("post.*",)), subscription("c", events=("x",)))
+    matched = lanes(subscription("b"), *by_type)
+
+    assert [one.subscription.id for one in matched.matching("post.created")] == ["b", "a"]
