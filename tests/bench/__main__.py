@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from deploy.testbed import KafkaCluster, Registry
-from tests.bench.calibration import Speed
+from tests.bench.calibration import Dropped, Others, Speed
 from tests.bench.layers import measure_layers
 from tests.bench.receiver import Receiver
 from tests.bench.report import Findings, judge, machine, print_table
-from tests.bench.scenarios import Bench, Delivered, Dropped
+from tests.bench.scenarios import Bench, Delivered
 from tests.bench.workload import PARTITIONS, SECRET, Records, fill, register
 
 FEW, MANY = 20, 1_000
@@ -79,6 +79,7 @@ def measure(extent: Extent) -> Findings:
         fill(cluster, _BACKLOG_TOPIC, records, extent.records)
         cluster.create_topic(_PACED_TOPIC, partitions=PARTITIONS)
         bench = Bench(cluster, registry.url, receiver, records)
+        others = Others()
         for number in range(1, extent.rounds + 1):
             say(f"round {number} of {extent.rounds}")
             for hosts, found in ((FEW, few), (MANY, many)):
@@ -91,6 +92,7 @@ def measure(extent: Extent) -> Findings:
         with bench.paced(_PACED_TOPIC, hosts=FEW) as pace:
             window = partial(pace, per_second=PER_SECOND, seconds=extent.pace_seconds)
             paced = [found for _ in range(extent.rounds) for found in spares.run("paced", window)]
+        others_share = others.share()
         say("each layer alone")
         layers_us = measure_layers(cluster.bootstrap_servers, _BACKLOG_TOPIC, records, receiver)
     return Findings(
@@ -104,6 +106,7 @@ def measure(extent: Extent) -> Findings:
         paced=paced,
         layers_us=layers_us,
         dropped=spares.dropped,
+        others_share=others_share,
         targets=judge(few, many, bare, paced),
     )
 

@@ -37,7 +37,7 @@ class Target:
 class Findings:
     """Everything that was measured. ``bare_per_cpu_s`` are POSTs of the connector's own sender alone, with
     prepared bytes; ``minimal_per_cpu_s`` those of the least that can send. ``dropped`` says which runs were
-    not counted, and why."""
+    not counted, and why; ``others_share`` how much of the machine others used meanwhile, 0 to 1."""
 
     machine: str
     speed: Speed
@@ -49,6 +49,7 @@ class Findings:
     paced: list[Paced]
     layers_us: Layers
     dropped: list[str]
+    others_share: float
     targets: list[Target]
 
 
@@ -81,7 +82,10 @@ def print_table(findings: Findings) -> None:
     """The findings for people, on standard output."""
     few, many, bare, paced = findings.few, findings.many, findings.bare_per_cpu_s, findings.paced
     speed = findings.speed
-    _line(f"{findings.machine}; a loop {speed.loop_ns:.0f} ns, a ping {speed.ping_ns:.0f} ns")
+    _line(
+        f"{findings.machine}; a loop {speed.loop_ns:.0f} ns, a ping {speed.ping_ns:.0f} ns; "
+        f"others took {findings.others_share:.0%} of the machine"
+    )
     _line(
         f"{findings.records:,} records of 1 KB; runs with 20 endpoints: {len(few)}, with 1,000: {len(many)}, "
         f"senders alone: {len(bare)}, paced: {len(paced)}, dropped: {len(findings.dropped)}"
