@@ -28,7 +28,7 @@ from connector.core.start import Start, StartAtTime
 from connector.core.topic_check import TopicFound
 from connector.engine.ports import Capabilities, TopicPartition
 from connector.kafka.access import Access, admin_properties
-from connector.kafka.errors import KafkaTrouble, error_of, words
+from connector.kafka.errors import KafkaTrouble, error_of, is_out_of_reach, words
 
 CALL_TIMEOUT_S = 5.0
 
@@ -71,8 +71,9 @@ class Cluster:
     def __init__(self, access: Access, capabilities: Capabilities) -> None:
         self.access = access
         self.capabilities = capabilities
+        self._connection_fault = ""
         try:
-            self._admin = AdminClient(admin_properties(access))
+            self._admin = AdminClient(admin_properties(access) | {"error_cb": self._on_error})
         except KafkaException as error:
             raise KafkaTrouble(access.redact(words(error_of(error))), is_fatal=True) from None
 
@@ -248,7 +249,19 @@ class Cluster:
             raise KafkaTrouble("the cluster did not answer in time") from None
 
     def _trouble(self, what: str, error: KafkaException) -> KafkaTrouble:
-        return KafkaTrouble(f"{what}: {self.access.redact(words(error_of(error)))}")
+        return KafkaTrouble(f"{what}: {self.access.redact(self._telling(error_of(error)))}")
+
+    def _telling(self, error: KafkaError) -> str:
+        """A call only says that it timed out where its connections know why."""
+        self._connection_fault = ""
+        if is_out_of_reach(error):
+            self._admin.poll(0)
+        return self._connection_fault or words(error)
+
+    def _on_error(self, error: KafkaError) -> None:
+        """Called back inside a poll."""
+        if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RESOLVE):
+            self._connection_fault = words(error)
 
 
 _ABSENCE: dict[int, Absence] = {

@@ -125,6 +125,8 @@ class Member:
         self._waiting: dict[TopicPartition, None] = {}  # given to us, not placed yet; in order
         self._resets: dict[TopicPartition, bool] = {}  # unreadable positions; whether the log was cut
         self._retry_at_s = float("inf")
+        self._told = ""
+        self._tell_again_at_s = 0.0
         self._grants = 0
         self._fetched_at_s = time.monotonic()
         self._carry: list[Fetched] = []
@@ -221,7 +223,12 @@ class Member:
         self._retry_at_s = min(self._retry_at_s, time.monotonic() + RETRY_S)
 
     def _troubled(self, trouble: KafkaTrouble) -> None:
-        self.complain(trouble.what, is_fatal=trouble.is_fatal)
+        """Told once a look while it lasts, but tried again every second."""
+        now_s = time.monotonic()
+        if trouble.is_fatal or trouble.what != self._told or now_s >= self._tell_again_at_s:
+            self._told = trouble.what
+            self._tell_again_at_s = now_s + self._settings.look_every_ms / 1000
+            self.complain(trouble.what, is_fatal=trouble.is_fatal)
         self._retry_soon()
 
     # ── fetching ────────────────────────────────────────────────────────────────────────────────
@@ -280,7 +287,9 @@ class Member:
 
     def _on_error(self, error: KafkaError, where: str = "") -> None:
         is_fatal = error.fatal() or error.code() == KafkaError._FATAL
-        if is_fatal or not is_out_of_reach(error):
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            self.complain(f"group {self._settings.group} may not be joined by this user: grant READ on it")
+        elif is_fatal or not is_out_of_reach(error):
             self.complain(where + self._words(error), is_fatal=is_fatal)
 
     # ── topics ──────────────────────────────────────────────────────────────────────────────────

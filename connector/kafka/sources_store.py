@@ -44,6 +44,9 @@ class SourcesStore:
                 delivery_timeout_ms=int(_WRITE_TIMEOUT_S * 1000),
                 queued_bytes_max=1 << 20,
             )
+            # An entry written twice does no harm, but an idempotent producer is lost for good once the
+            # cluster refuses it: it could not write when it may at last. One at a time keeps the order.
+            | {"enable.idempotence": False, "max.in.flight.requests.per.connection": 1}
         )
 
     def read(self) -> Mapping[EntryKey, Entry]:

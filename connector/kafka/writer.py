@@ -191,6 +191,8 @@ class KafkaWriter:
             self._is_broken.set()
         if _is_fatal(error) or error.code() == KafkaError._AUTHENTICATION:
             what = f"writing: {self._access.redact(words(error))}"
+            if error.code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED:
+                what += ". Grant this user WRITE on the connector's own topics"
             self._bridge.tell(partial(self._faulted, what))
 
     def _not_written(self, error: KafkaError) -> NotWritten:
