@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from connector.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+FATES = ("test_bad_input.py", "test_hostile_endpoints.py", "test_refusals.py")
 RECEIVERS = ROOT / "tests" / "golden" / "receivers"
 
 
@@ -34,6 +36,17 @@ def receivers() -> str:
         code = "\n\n".join(f"```{languages[file.suffix]}\n{file.read_text().strip()}\n```" for file in files)
         blocks.append(f"<details><summary><code>{dialect}</code></summary>\n\n{code}\n\n</details>")
     return "\n\n".join(blocks)
+
+
+def fates() -> str:
+    """The tables in the docstrings of the tests that show these fates."""
+    return "\n\n".join(_table_of(ROOT / "tests" / "integration" / name) for name in FATES)
+
+
+def _table_of(module: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(module.read_text()))
+    assert docstring is not None
+    return "\n".join(line for line in docstring.splitlines() if line.startswith("|"))
 
 
 def settings() -> str:
@@ -67,11 +80,14 @@ def _default(info: FieldInfo) -> str:
     return f"`{value}`"
 
 
-@pytest.mark.parametrize(("part", "made"), [("receivers", receivers), ("settings", settings)])
-def test_a_part_of_the_readme_is_what_the_project_says(part: str, made: Any) -> None:
+MADE = {"fates": fates, "receivers": receivers, "settings": settings}
+
+
+@pytest.mark.parametrize("part", MADE)
+def test_a_part_of_the_readme_is_what_the_project_says(part: str) -> None:
     text = README.read_text()
     pattern = re.compile(rf"(<!-- {part} -->\n).*?(\n<!-- end of {part} -->)", re.S)
-    fresh = pattern.sub(lambda found: f"{found[1]}{made()}{found[2]}", text)
+    fresh = pattern.sub(lambda found: f"{found[1]}{MADE[part]()}{found[2]}", text)
     if os.environ.get("README") == "write":
         README.write_text(fresh)
 
