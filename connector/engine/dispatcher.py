@@ -76,9 +76,10 @@ class Dispatcher:
     def has_room(self) -> bool:
         """Whether another record's deliveries may be taken. Once full, there is room again at three
         quarters, so that pumps are not woken for every single place."""
-        if self._outbox.blocked:
+        letters = len(self._outbox.outgoing)
+        if letters and self._outbox.blocked:
             return False
-        in_hand = self._waiting + len(self._flying) + len(self._outbox)
+        in_hand = self._waiting + len(self._flying) + letters
         bound = self._in_hand_max * 3 // 4 if self._is_full else self._in_hand_max
         self._is_full = in_hand >= bound
         return not self._is_full

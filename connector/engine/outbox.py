@@ -63,7 +63,7 @@ Destination = ToTier | ToParked | ToDeadLetters
 
 
 @dataclass(slots=True, eq=False)
-class _Outgoing:
+class Outgoing:
     """One letter until it is acknowledged. ``done`` is told where it went in the end, ``dropped`` is
     called instead when it is given up. ``again`` is set while it waits for another try."""
 
@@ -89,12 +89,10 @@ class Outbox:
         self._prefix = prefix
         self._accounts = accounts
         self._log = log
-        self._outgoing: set[_Outgoing] = set()
-        self._blocking: dict[_Outgoing, str] = {}
+        self.outgoing: set[Outgoing] = set()
+        """Letters under way; others only count them."""
+        self._blocking: dict[Outgoing, str] = {}
         self.tiers: tuple[int, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self._outgoing)
 
     @property
     def blocked(self) -> str:
@@ -104,7 +102,7 @@ class Outbox:
     @property
     def tickets(self) -> list[Ticket]:
         """Whose letters are under way, one entry per letter."""
-        return [one.ticket for one in self._outgoing]
+        return [one.ticket for one in self.outgoing]
 
     def send(
         self, destination: Destination, record: Record, trail: Trail | PoisonTrail, ticket: Ticket,
@@ -114,17 +112,17 @@ class Outbox:
         with where it went: a record too large ends among the dead letters whatever was asked; or
         ``dropped`` is, when its partition was taken away before a write succeeded."""
         letter = _letter(destination, record, trail)
-        outgoing = _Outgoing(destination, record, trail, letter, ticket, done, dropped)
-        self._outgoing.add(outgoing)
+        outgoing = Outgoing(destination, record, trail, letter, ticket, done, dropped)
+        self.outgoing.add(outgoing)
         self._write(outgoing)
 
     def withdraw(self, ledgers: Collection[Ledger]) -> None:
         """Drop what waits for another try and belongs to these, which are closed. What is being written
         goes on."""
-        for outgoing in [one for one in self._outgoing if one.again and one.ticket.ledger in ledgers]:
+        for outgoing in [one for one in self.outgoing if one.again and one.ticket.ledger in ledgers]:
             self._drop(outgoing)
 
-    def _write(self, outgoing: _Outgoing) -> None:
+    def _write(self, outgoing: Outgoing) -> None:
         outgoing.again = None
         self._writer.write(
             self._topic(outgoing.destination),
@@ -134,7 +132,7 @@ class Outbox:
             done=lambda failure: self._written(outgoing, failure),
         )
 
-    def _written(self, outgoing: _Outgoing, failure: NotWritten | None) -> None:
+    def _written(self, outgoing: Outgoing, failure: NotWritten | None) -> None:
         if failure is None:
             self._forget(outgoing)
             outgoing.done(outgoing.destination)
@@ -156,7 +154,7 @@ class Outbox:
             case _:
                 assert_never(failure.fault)
 
-    def _shrink(self, outgoing: _Outgoing) -> bool:
+    def _shrink(self, outgoing: Outgoing) -> bool:
         """The whole record is too large for its topic: keep its coordinates, hash and beginning. False
         when it is that already."""
         trail = outgoing.trail
@@ -171,7 +169,7 @@ class Outbox:
         outgoing.is_pointer = True
         return True
 
-    def _reroute(self, outgoing: _Outgoing) -> bool:
+    def _reroute(self, outgoing: Outgoing) -> bool:
         """Instead of a tier whose topic is missing: the next longer one; or the longest there is, and
         then *not before* still says what was promised. False when there is no other."""
         destination, trail = outgoing.destination, outgoing.trail
@@ -190,25 +188,25 @@ class Outbox:
         outgoing.destination = ToTier(instead_ms)
         return True
 
-    def _again(self, outgoing: _Outgoing) -> None:
+    def _again(self, outgoing: Outgoing) -> None:
         delay_ms = min(RETRY_FIRST_MS << min(outgoing.tries, 10), RETRY_MAX_MS)
         outgoing.tries += 1
         outgoing.again = asyncio.get_running_loop().call_later(delay_ms / 1_000, self._write, outgoing)
 
-    def _block(self, outgoing: _Outgoing, detail: str) -> None:
+    def _block(self, outgoing: Outgoing, detail: str) -> None:
         why = f"{self._topic(outgoing.destination)}: {detail}"
         if not self._blocking:
             self._log.error("cannot write to our own topic; reading stops until it can be written", why=why)
         self._blocking[outgoing] = why
 
-    def _drop(self, outgoing: _Outgoing) -> None:
+    def _drop(self, outgoing: Outgoing) -> None:
         if outgoing.again is not None:
             outgoing.again.cancel()
         self._forget(outgoing)
         outgoing.dropped()
 
-    def _forget(self, outgoing: _Outgoing) -> None:
-        self._outgoing.discard(outgoing)
+    def _forget(self, outgoing: Outgoing) -> None:
+        self.outgoing.discard(outgoing)
         self._blocking.pop(outgoing, None)
 
     def _topic(self, destination: Destination) -> str:

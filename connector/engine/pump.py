@@ -354,7 +354,8 @@ class Pump:
                 return budget, False
             if not has_room():
                 return budget, True
-            flow.leader_epoch = max(flow.leader_epoch, record.leader_epoch)
+            if record.leader_epoch > flow.leader_epoch:
+                flow.leader_epoch = record.leader_epoch
             match take(flow, record):
                 case Taken():
                     carry.popleft()

@@ -97,7 +97,7 @@ async def test_a_drain_whose_letters_cannot_be_written_ends_within_its_budget():
 
     assert now_s() - started_s <= 3.05
     assert world.committed(POSTS) == 0
-    assert len(world.worker.outbox) == 0
+    assert world.worker.outbox.tickets == []
     assert world.worker.accounts.deliveries_released == 1
     assert world.problems() == []
 

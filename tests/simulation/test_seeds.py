@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.simulation import simulate
 
-ONCE_FAILED = (36, 57, 63, 1125)
+ONCE_FAILED = (5, 12, 38, 39, 42)
 FRESH_FROM = 20_000
 FRESH = int(os.environ.get("SIMULATION_SEEDS", "20"))
 

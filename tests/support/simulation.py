@@ -56,6 +56,7 @@ TIERS = (1_000, 4_000, 20_000)
 SOURCES = ("post.created", "friend.request.sent")
 VALUES = (b"1", b"big " + b"x" * 500, b"big " + b"x" * 3_000, b"poison", b"skip", b"schema a", b"schema b")
 DRAINED_WITHIN_S = 2_400
+HOPS_MAX = 1_000
 NOT_SEEN_BY_ALL_MS = 1 << 62
 
 Owed = tuple[str, int, int, str]
@@ -487,6 +488,7 @@ class Simulation:
             return
         assert isinstance(read, ReadTrail), read
         owed = _owed_by_letter(letter)
+        assert read.trail.hop < HOPS_MAX, f"{owed} hops without end"
         if tier_delay_ms(PREFIX, letter.topic):
             self.on_tiers[owed].append((TopicPartition(letter.topic, letter.partition), letter.offset))
         else:

@@ -59,8 +59,14 @@ def run_virtual(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     raised: list[BaseException] = []
 
     async def heard() -> T:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: raised.append(_error_of(context)))
+        running = asyncio.current_task()
+        assert running is not None
+
+        def failed(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            raised.append(_error_of(context))
+            running.cancel()
+
+        asyncio.get_running_loop().set_exception_handler(failed)
         return await main()
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
