@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -21,6 +21,7 @@ from connector.core.dialect import DIALECTS
 from connector.core.units import format_duration_ms
 from connector.declared.annotations import options_of
 from connector.settings import Settings
+from connector.subscriptions.model import SubscriptionDeclared
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -50,10 +51,18 @@ def _table_of(module: Path) -> str:
 
 
 def settings() -> str:
-    rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    return _table("setting", Settings)
+
+
+def subscription() -> str:
+    return _table("key", SubscriptionDeclared)
+
+
+def _table(head: str, model: type[BaseModel]) -> str:
+    rows = [f"| {head} | default | meaning |", "| --- | --- | --- |"]
     rows += [
         f"| `{name}` | {_default(info)} | {info.description} |".replace("<", "&lt;")
-        for name, info in _fields(Settings)
+        for name, info in _fields(model)
     ]
     return "\n".join(rows)
 
@@ -62,9 +71,11 @@ def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fie
     for name, info in model.model_fields.items():
         if info.description:
             yield prefix + name, info
-        for inner in options_of(info.annotation):
+        for option in options_of(info.annotation):
+            is_list = get_origin(option) is tuple
+            inner = get_args(option)[0] if is_list else option
             if isinstance(inner, type) and issubclass(inner, BaseModel):
-                yield from _fields(inner, f"{prefix}{name}.")
+                yield from _fields(inner, f"{prefix}{name}{'[]' if is_list else ''}.")
 
 
 def _default(info: FieldInfo) -> str:
@@ -80,7 +91,7 @@ def _default(info: FieldInfo) -> str:
     return f"`{value}`"
 
 
-MADE = {"fates": fates, "receivers": receivers, "settings": settings}
+MADE = {"fates": fates, "receivers": receivers, "settings": settings, "subscription": subscription}
 
 
 @pytest.mark.parametrize("part", MADE)
