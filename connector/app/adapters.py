@@ -70,6 +70,10 @@ def sender_of(settings: Settings) -> WebhookSender:
     return WebhookSender(
         allow_http=settings.guard.allow_http,
         allow_networks=[str(network) for network in settings.guard.allow_networks],
+        extra_ca_file=str(settings.guard.ca_file or "") or None,
+        # Lanes and the process bound what is under way; a second, smaller bound per host would make
+        # subscriptions that share one wait for each other.
+        connections_per_origin_max=settings.delivery.in_flight_max,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, FilePath, PlainValidator
 
 from connector.core.dialect import DEFAULT_DIALECT
 from connector.declared.kinds import Bytes, Declared, Milliseconds
@@ -112,6 +112,10 @@ class GuardSettings(Declared):
     allow_http: bool = Field(
         default=False,
         description="Accept http:// endpoints. Bodies are signed, but anyone on the way can read them.",
+    )
+    ca_file: FilePath | None = Field(
+        default=None,
+        description="Authorities to trust beside the system's, as PEM, for https receivers inside the house.",
     )
     allow_networks: Annotated[tuple[_Network, ...], Commas] = Field(
         default=(),

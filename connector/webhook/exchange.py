@@ -25,6 +25,7 @@ class Exchange:
         "context",
         "deadline_s",
         "done",
+        "is_resent",
         "is_settled",
         "opening",
         "origin",
@@ -46,6 +47,7 @@ class Exchange:
         self.context = context
         self.done = done
         self.slot = 0
+        self.is_resent = False  # after a kept connection broke; it is done once
         self.is_settled = False
         self.connection: Connection | None = None
         self.opening: asyncio.Task[Connection | Failure] | None = None

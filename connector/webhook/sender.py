@@ -193,9 +193,10 @@ class WebhookSender:
     def _broken(self, connection: Connection, exchange: Exchange) -> None:
         if connection.has_reply_begun:
             self._fail(exchange, Failure("reset", "the connection closed before the reply was whole"))
-        elif connection.is_fresh:
+        elif connection.is_fresh or exchange.is_resent:
             self._fail(exchange, Failure("reset", "the connection closed without a reply"))
         else:
+            exchange.is_resent = True
             self._open_or_wait(exchange)
 
     # Opening and waiting.

@@ -235,7 +235,8 @@ def encode(schema: Any, value: Any) -> bytes:
         case "double":
             return struct.pack("<d", value)
         case "string":
-            return integer(len(value.encode())) + value.encode()
+            text: bytes = value.encode()
+            return integer(len(text)) + text
         case "bytes":
             return integer(len(value)) + bytes(value)
         case "fixed":

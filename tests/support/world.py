@@ -28,6 +28,7 @@ from connector.engine.ports import (
     Commit,
     CommitResult,
     Decoder,
+    Endpoint,
     Fetched,
     NotWritten,
     Reading,
@@ -328,7 +329,7 @@ class FakeSender:
         return FakeEndpoint(url)
 
     def post(
-        self, endpoint: FakeEndpoint, headers: bytes, body: bytes, timeout_ms: int, context: Any,
+        self, endpoint: Endpoint, headers: bytes, body: bytes, timeout_ms: int, context: Any,
         done: Callable[[Any, Reply | Failure], None],
     ) -> None:  # fmt: skip
         if self.is_dead:
