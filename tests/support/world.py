@@ -29,6 +29,7 @@ from connector.engine.ports import (
     CommitResult,
     Decoder,
     Endpoint,
+    Endpoint,
     Fetched,
     NotWritten,
     Reading,
