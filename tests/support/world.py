@@ -29,7 +29,6 @@ from connector.engine.ports import (
     CommitResult,
     Decoder,
     Endpoint,
-    Endpoint,
     Fetched,
     NotWritten,
     Reading,
