@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import pkgutil
 import sys
@@ -77,6 +78,8 @@ def _names(package: ModuleType) -> list[str]:
 def _run(command: ModuleType, args: argparse.Namespace) -> int:
     from connector.settings import SettingsError
 
+    # What libraries log belongs into the log of a running connector, not between a command's results.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         code: int = command.run(args)
         sys.stdout.flush()

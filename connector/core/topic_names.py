@@ -93,7 +93,7 @@ def source_topics(
         if not _LEGAL.fullmatch(name) or name in (".", ".."):
             raise BadTopicName(
                 f"{name!r} is not a topic name (letters, digits, '.', '_' and '-', at most 249); "
-                "write a regular expression under patterns"
+                "write a regular expression as a pattern"
             )
         if _is_ours(name, prefix):
             raise BadTopicName(

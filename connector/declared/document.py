@@ -61,7 +61,8 @@ def read_document(file: FilePath) -> Document:
         with file.open("rb") as opened:
             content = opened.read(FILE_BYTES_MAX + 1)
     except OSError as error:
-        raise Mistakes([Problem(place=str(file), text=f"cannot be read: {error.strerror}")]) from None
+        text = f"cannot be read: {error.strerror}; check the path"
+        raise Mistakes([Problem(place=str(file), text=text)]) from None
     return parse_document(content, name=str(file))
 
 

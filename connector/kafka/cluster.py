@@ -221,7 +221,9 @@ class Cluster:
         try:
             return self._admin.list_topics(timeout=CALL_TIMEOUT_S)
         except KafkaException as error:
-            raise self._trouble("the cluster does not answer", error) from None
+            servers = self.access.bootstrap_servers
+            what = f"the cluster does not answer; check kafka.bootstrap_servers ({servers})"
+            raise self._trouble(what, error) from None
 
     def _described(self, topic: str, future: Future[Any]) -> TopicLook:
         try:

@@ -72,8 +72,10 @@ class Topics:
             absence = looks[spec.name].absence
             if absence == "forbidden":
                 problems.append(_forbidden(spec.name))
+            elif absence == "missing" and replicas > len(brokers):
+                problems.append(_too_few_brokers(spec.name, brokers=len(brokers), replicas=replicas))
             elif absence == "missing" and may_create and cluster.capabilities.can_create_topics:
-                refused = self._create(spec, brokers=len(brokers), replicas=replicas)
+                refused = self._create(spec, replicas=replicas)
                 problems += refused
                 if not refused:
                     created.add(spec.name)
@@ -99,16 +101,8 @@ class Topics:
                 raise KafkaTrouble(f"topic {min(unseen)} was created and cannot be seen yet")
             time.sleep(_LOOK_EVERY_S)
 
-    def _create(self, spec: TopicSpec, *, brokers: int, replicas: int) -> list[Problem]:
+    def _create(self, spec: TopicSpec, *, replicas: int) -> list[Problem]:
         """What keeps the topic from being created for good; trying again is for what passes."""
-        if replicas > brokers:
-            return [
-                Problem(
-                    spec.name,
-                    f"it needs {replicas} replicas and the cluster has {brokers} broker(s)",
-                    "more brokers, or --allow-single-replica where loss may be",
-                )
-            ]
         wanted = settings(spec, replicas=replicas)
         try:
             self._cluster.create(spec.name, partitions=spec.partitions, replicas=replicas, settings=wanted)
@@ -119,6 +113,14 @@ class Topics:
             by_hand = missing(spec, bootstrap_servers=servers, replicas=replicas).cure
             return [Problem(spec.name, trouble.what, f"another prefix, or, as a user who may: {by_hand}")]
         return []
+
+
+def _too_few_brokers(topic: str, *, brokers: int, replicas: int) -> Problem:
+    return Problem(
+        topic,
+        f"it does not exist, it needs {replicas} replicas, and the cluster has {brokers} broker(s)",
+        "more brokers, or --allow-single-replica where loss may be",
+    )
 
 
 def _forbidden(topic: str) -> Problem:

@@ -58,22 +58,49 @@ def make_log(*, format: Literal["json", "console"], level: Level, stream: Binary
 def forward_stdlib(log: Log) -> logging.Handler:
     """Send what libraries log (warnings and worse) to ``log``, and return the handler that does. Call once,
     where the process is put together; a library's own words come as the fact ``said``."""
-    handler = _Forward(log)
+    handler = Forward(log)
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     return handler
 
 
-class _Forward(logging.Handler):
+REPEAT_S = 30
+"""A library that says the same again (but for its numbers) within this time is not repeated: a broker that
+is away is news once, not five times a second."""
+
+REPEATS_MAX = 200
+
+
+class Forward(logging.Handler):
+    """Hands a library's warnings to our log; see :func:`forward_stdlib`."""
+
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
         self._log = log
+        self._said_at_s: dict[str, float] = {}
+
+    @property
+    def remembered(self) -> int:
+        """How many different things are remembered as said; at most :data:`REPEATS_MAX`."""
+        return len(self._said_at_s)
+
+    def _is_repeated(self, said: str, at_s: float) -> bool:
+        likeness = re.sub(r"[0-9]+", "#", said)[:TEXT_CHARS_MAX]
+        if at_s - self._said_at_s.get(likeness, 0) < REPEAT_S:
+            return True
+        self._said_at_s.pop(likeness, None)
+        self._said_at_s[likeness] = at_s
+        if len(self._said_at_s) > REPEATS_MAX:
+            del self._said_at_s[next(iter(self._said_at_s))]
+        return False
 
     def emit(self, record: logging.LogRecord) -> None:
         say = self._log.error if record.levelno >= logging.ERROR else self._log.warning
         try:
             said = record.getMessage()
+            if self._is_repeated(said, record.created):
+                return
             if record.exc_info and record.exc_info[1] is not None:
                 say(f"{record.name} has something to say", said=said, exc_info=record.exc_info)
             else:

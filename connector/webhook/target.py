@@ -94,7 +94,7 @@ def _scheme(parts: SplitResult, *, allow_http: bool) -> Scheme:
     if not allow_http:
         raise ForbiddenTarget(
             "the URL is plain http, which everyone on the way can read and change: use https, or have "
-            "the operator allow http (allow_http)"
+            "the operator allow http (guard.allow_http)"
         )
     return "http"
 

@@ -34,6 +34,7 @@ def settings_of(servers: str, topics: list[object]) -> Settings:
         [
             Flag(name="test", path="kafka.bootstrap_servers", value=servers),
             Flag(name="test", path="topics", value=json.dumps(topics)),
+            Flag(name="test", path="own_topics.allow_single_replica", value=True),
         ]
     )
 
@@ -209,3 +210,18 @@ async def test_trouble_is_told_in_words(tmp_path: Path, monkeypatch: pytest.Monk
 
     with pytest.raises(KafkaTrouble, match="the cluster does not answer"):
         await overview_of(tmp_path, settings_of("127.0.0.1:1", ["a"])).sources()
+
+
+async def test_a_topic_that_this_cluster_has_too_few_brokers_for_comes_with_no_command_that_must_fail(
+    mock_kafka: MockCluster, tmp_path: Path
+) -> None:
+    flags = [
+        Flag(name="test", path="kafka.bootstrap_servers", value=mock_kafka.bootstrap_servers),
+        Flag(name="test", path="topics", value='["post.created"]'),
+    ]
+
+    problems = await overview_of(tmp_path, load_settings(flags)).problems()
+
+    assert {problem.cure for problem in problems if problem.topic.startswith("webhooks.")} == {
+        "more brokers, or --allow-single-replica where loss may be"
+    }

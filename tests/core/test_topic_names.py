@@ -92,7 +92,7 @@ def test_a_pattern_never_matches_our_own_topics_nor_the_clusters() -> None:
     [
         (["hooks.retry.30s"], [], "under the connector's own prefix"),
         (["__consumer_offsets"], [], "belongs to the cluster"),
-        (["post.*"], [], "write a regular expression under patterns"),
+        (["post.*"], [], "write a regular expression as a pattern"),
         ([".."], [], "is not a topic name"),
         (["x" * 250], [], "is not a topic name"),
         ([], ["post.("], "is not a regular expression"),

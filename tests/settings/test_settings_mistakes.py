@@ -160,7 +160,7 @@ def test_a_setting_that_is_needed_and_missing_names_the_three_ways_to_set_it() -
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "none.yaml"
 
-    assert _mistakes(file) == [" cannot be read: No such file or directory"]
+    assert _mistakes(file) == [" cannot be read: No such file or directory; check the path"]
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_a_missing_file_is_unusable(file: Path) -> None:
     result = load_subscriptions(file, RULES)
 
     assert isinstance(result, Unusable)
-    assert str(result.mistakes) == f"{file}: cannot be read: No such file or directory"
+    assert str(result.mistakes) == f"{file}: cannot be read: No such file or directory; check the path"
 
 
 def test_every_mistake_of_form_is_told_at_once_with_line_column_and_cure(file: Path) -> None:

@@ -8,10 +8,11 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import SecretStr
 
-from connector.telemetry.logs import TEXT_CHARS_MAX, forward_stdlib, make_log
+from connector.telemetry.logs import REPEATS_MAX, TEXT_CHARS_MAX, Forward, forward_stdlib, make_log
 
 
 @pytest.fixture
@@ -145,3 +146,26 @@ def test_a_librarys_exception_keeps_its_traceback(stream: io.BytesIO) -> None:
         logging.getLogger("asyncio").exception("Task exception was never retrieved")
 
     assert "ValueError: broken" in _line(stream)["exception"]
+
+
+@pytest.mark.usefixtures("_root_logger")
+def test_a_library_that_says_the_same_again_but_for_its_numbers_is_heard_once(stream: io.BytesIO) -> None:
+    forward_stdlib(make_log(format="json", level="info", stream=stream))
+
+    for number in range(50):
+        logging.getLogger("some.library").warning("broker %d is away (after %d ms)", 1, number)
+    logging.getLogger("some.library").warning("something else")
+
+    said = [orjson.loads(line)["said"] for line in stream.getvalue().splitlines()]
+    assert said == ["broker 1 is away (after 0 ms)", "something else"]
+
+
+@pytest.mark.usefixtures("_root_logger")
+def test_what_is_remembered_of_libraries_is_bounded(stream: io.BytesIO) -> None:
+    handler = forward_stdlib(make_log(format="json", level="info", stream=stream))
+    assert isinstance(handler, Forward)
+
+    for number in range(REPEATS_MAX + 50):
+        logging.getLogger("some.library").warning("x" * (number + 1))
+
+    assert handler.remembered == REPEATS_MAX
