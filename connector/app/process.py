@@ -9,8 +9,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import suppress
 
-import uvloop
-
+from connector.app.loop import run_on_loop, watch_callbacks
 from connector.app.refusal import Failed, Refusal, refusing
 from connector.app.service import Service
 from connector.engine.ports import Log
@@ -28,7 +27,7 @@ def run_process(settings: Settings) -> None:
     log = make_log(format=settings.log.format, level=settings.log.level)
     forward_stdlib(log)
     _raise_file_limit(log)
-    uvloop.run(_run(settings, log))
+    run_on_loop(_run(settings, log))
 
 
 async def _run(settings: Settings, log: Log) -> None:
@@ -48,6 +47,7 @@ async def _run(settings: Settings, log: Log) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, service.reload)
+    watch_callbacks(loop, service.fail, log)
 
     http = _http_server(settings, service)
     try:

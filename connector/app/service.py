@@ -76,7 +76,8 @@ class Service:
         self._wanted: tuple[Subscription, ...] = ()
         self._is_asked = asyncio.Event()
         self._read: list[str] = []
-        self._fatal: asyncio.Future[str]
+        self._failure = ""
+        self._has_failed = asyncio.Event()
         self._followers: list[asyncio.Task[None]] = []
         self.worker: Worker | None = None
         self.starting = "reading the subscriptions"
@@ -93,7 +94,6 @@ class Service:
 
     async def start(self) -> None:
         """Read, check, join and work. Raises :class:`Refusal` when something must be mended first."""
-        self._fatal = asyncio.get_running_loop().create_future()
         try:
             loaded = await self._watch.start()
         except Mistakes as mistakes:
@@ -122,7 +122,7 @@ class Service:
             limits=limits_of(self._settings),
             clock=SystemClock(),
             log=self._log,
-            on_fatal=self._fail,
+            on_fatal=self.fail,
         )
         self.worker.view(self._subscriptions, list(tiers))
         self.worker.start()
@@ -139,7 +139,8 @@ class Service:
 
     async def failed(self) -> str:
         """Wait until the worker cannot go on; returns why."""
-        return await asyncio.shield(self._fatal)
+        await self._has_failed.wait()
+        return self._failure
 
     async def stop(self) -> None:
         """Drain, commit, leave, close."""
@@ -267,11 +268,12 @@ class Service:
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────
 
-    def _fail(self, why: str) -> None:
-        if not self._fatal.done():
-            self._fatal.set_result(why)
+    def fail(self, why: str) -> None:
+        """The worker cannot go on: :meth:`failed` returns why. Only the first reason counts."""
+        self._failure = self._failure or why
+        self._has_failed.set()
 
     def _follower_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._log.error("a task failed", why=repr(error), exc_info=error)
-            self._fail(repr(error))
+            self.fail(repr(error))

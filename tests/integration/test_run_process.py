@@ -267,7 +267,7 @@ def test_one_broker_without_a_word_that_loss_may_be_is_refused(
     code, log = refused(ConnectorProcess(settings(own_topics={}), tmp_path))
 
     assert code == 2
-    assert "it needs 3 replicas and the cluster has 1 broker(s)" in log
+    assert "it needs 3 replicas, and the cluster has 1 broker(s)" in log
     assert "--allow-single-replica" in log
 
 
