@@ -90,7 +90,7 @@ def test_own_topics_that_would_lose_deliveries_refuse_the_start(
     assert f"topic {tier}: it does not exist. Mend it with: kafka-topics.sh" in said
 
     said = refused(settings(), tmp_path)
-    assert "3 replicas and the cluster has 1 broker(s). Mend it with: more brokers, or --allow" in said
+    assert "3 replicas, and the cluster has 1 broker(s). Mend it with: more brokers, or --allow" in said
 
     kafka.create_topic(tier, max_message_bytes=1_000_000, cleanup_policy="compact", retention_ms=3_600_000)
     said = refused(settings(allow_single_replica=True), tmp_path)
