@@ -45,6 +45,10 @@ _OURS: Mapping[str, str] = {
 }
 
 
+_FETCH_BYTES_MIN = 1 << 20
+"""The client refuses to fetch less at once than its largest message, 1,000,000 bytes by default.
+A record that is larger still comes, alone."""
+
 _CONSUMERS_ONLY = re.compile(r"(fetch|queued|session|heartbeat|group|max\.poll|isolation|check)\.")
 _PRODUCERS_ONLY = re.compile(r"(queue|linger|compression|batch|message\.send|retry\.backoff|sticky)\.")
 
@@ -93,7 +97,8 @@ def consumer_properties(access: Access, *, group: str, queued_bytes_max: int) ->
     """A reader that owns its offsets. ``queued_bytes_max`` bounds what is fetched ahead.
 
     The small queue needs the short back-off beside it: at its default of a second, a full queue
-    stops fetching for that long (measured: 3.0 s against 0.02 s for 4 MB).
+    stops fetching for that long (measured: 3.0 s against 0.02 s for 4 MB). One fetch may bring half of it:
+    an answer counts against the queue only once it is there (peak memory 157 MB against 174 with 16 MiB).
     """
     return {
         "client.id": "webhook-connector",
@@ -104,7 +109,7 @@ def consumer_properties(access: Access, *, group: str, queued_bytes_max: int) ->
         "queued.min.messages": 2_000,
         "fetch.queue.backoff.ms": 10,
         "fetch.wait.max.ms": 100,
-        "fetch.max.bytes": 16 * 1024 * 1024,
+        "fetch.max.bytes": max(_FETCH_BYTES_MIN, queued_bytes_max // 2),
         "fetch.error.backoff.ms": 50,
         "topic.metadata.refresh.interval.ms": 10_000,
         **_without(access, _PRODUCERS_ONLY),

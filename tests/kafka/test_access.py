@@ -50,6 +50,15 @@ def test_what_carries_a_promise_is_ours() -> None:
     assert producer["partitioner"] == "murmur2_random"
 
 
+@pytest.mark.parametrize(("queued_bytes_max", "fetch_bytes_max"), [(8 << 20, 4 << 20), (64 << 10, 1 << 20)])
+def test_one_fetch_brings_half_of_the_queue_but_never_less_than_the_client_takes(
+    queued_bytes_max: int, fetch_bytes_max: int
+) -> None:
+    consumer = consumer_properties(ACCESS, group="g", queued_bytes_max=queued_bytes_max)
+
+    assert consumer["fetch.max.bytes"] == fetch_bytes_max
+
+
 @pytest.mark.parametrize(
     "name",
     ["enable.auto.commit", "auto.offset.reset", "group.id", "acks", "enable.idempotence", "partitioner"],
