@@ -37,9 +37,9 @@ class Receiver:
         """The endpoints of the first ``count`` hosts."""
         return [f"http://{address}:{self.port}/hooks" for address in self._addresses[:count]]
 
-    def reset(self, *, is_timing: bool = False, delay_ms: int = 0) -> None:
-        """Forget what came. From now on answer after ``delay_ms``, and time stamped records or not."""
-        self._ask(do="reset", is_timing=is_timing, delay_ms=delay_ms)
+    def reset(self, *, is_timing: bool = False) -> None:
+        """Forget what came. From now on time stamped records, or not."""
+        self._ask(do="reset", is_timing=is_timing)
 
     def counts(self) -> Counts:
         return Counts(*self._ask(do="counts"))

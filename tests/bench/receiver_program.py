@@ -31,7 +31,6 @@ class Tally:
 
     def __init__(self, key: bytes) -> None:
         self.key = key
-        self.delay_s = 0.0
         self.reset()
         self.renew_answer()
 
@@ -83,14 +82,7 @@ class Connection(asyncio.Protocol):
         if tally.requests % _CHECKED_EVERY == 0:
             tally.checked += 1
             tally.bad_signatures += not _is_signed(request, head_end, tally.key)
-        if tally.delay_s:
-            asyncio.get_running_loop().call_later(tally.delay_s, self._answer)
-        else:
-            self._transport.write(tally.answer)
-
-    def _answer(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(self._tally.answer)
+        self._transport.write(tally.answer)
 
 
 def _is_signed(request: bytes, head_end: int, key: bytes) -> bool:
@@ -108,7 +100,6 @@ def _obey(tally: Tally, order: dict[str, Any]) -> object:
         case "reset":
             tally.reset()
             tally.is_timing = bool(order["is_timing"])
-            tally.delay_s = order["delay_ms"] / 1_000
             return None
         case "counts":
             return [tally.requests, tally.checked, tally.bad_signatures]

@@ -59,9 +59,9 @@ class Bench:
         self._receiver = receiver
         self._records = records
 
-    def deliver(self, topic: str, *, records: int, hosts: int, delay_ms: int = 0) -> Delivered:
+    def deliver(self, topic: str, *, records: int, hosts: int) -> Delivered:
         """Deliver the backlog of ``topic`` with a new connector. May raise ``Dropped``."""
-        return undisturbed(lambda: self._deliver(topic, records, hosts, delay_ms))
+        return undisturbed(lambda: self._deliver(topic, records, hosts))
 
     @contextmanager
     def paced(self, topic: str, *, hosts: int) -> Iterator[Callable[..., Paced]]:
@@ -88,8 +88,8 @@ class Bench:
         )
         return requests / cpu_s
 
-    def _deliver(self, topic: str, records: int, hosts: int, delay_ms: int) -> Delivered:
-        self._receiver.reset(delay_ms=delay_ms)
+    def _deliver(self, topic: str, records: int, hosts: int) -> Delivered:
+        self._receiver.reset()
         with self._connector(topic, hosts, start="earliest") as connector:
             pid = connector.process.pid
             warm = self._await_requests(int(records * _WARM_SHARE))
