@@ -87,7 +87,9 @@ class CommitState:
             self._is_metadata_refused = False
             return CommitPlan(watermark, "")
         if not self._is_metadata_refused:
-            text = encode(watermark, settled, topic_id=self._topic_id, leader_epoch=leader_epoch)
+            # From one below: what an earlier epoch settled may stand right at the watermark.
+            below = max(watermark - 1, 0)
+            text = encode(below, settled, topic_id=self._topic_id, leader_epoch=leader_epoch)
             if text is not None:
                 return CommitPlan(watermark, text)
         return CommitPlan(watermark, "", has_dropped_done_set=True)

@@ -142,11 +142,11 @@ class Ledger:
         self._next_offset = max(self._next_offset, end_offset)
 
     def settled_above(self) -> list[int]:
-        """Offsets settled above the watermark, ascending: what the done-set holds. Those of an earlier
-        epoch that were not read again yet are among them, or the first commit would forget them."""
+        """Offsets settled at or above the watermark, ascending: what the done-set holds. Those of an
+        earlier epoch that were not read again yet are among them, or the first commit would forget them."""
         settled = [ticket.offset for ticket in self._tickets if ticket.is_settled]
         if self._done is not None:
-            settled += self._done.above(max(self.watermark, self._next_offset - 1))
+            settled += self._done.above(self._next_offset - 1)
         return settled
 
     def open_tickets(self) -> list[Ticket]:

@@ -175,9 +175,13 @@ class Dispatcher:
 
     def withdraw(self, ledgers: Collection[Ledger]) -> None:
         leaving = set(ledgers)
+        # Begun: a delivery of it is settled, in flight or being written. Giving back the rest of such a
+        # record would repeat what is done of it.
+        begun = {delivery.ticket for delivery in self._flying} | set(self._outbox.tickets)
         for lane in self._lanes:
             for delivery in self._unqueue(lane, lambda one: one.ticket.ledger in leaving):
-                if delivery.ticket.settled_deliveries and delivery.ticket.ledger.is_live:
+                ticket = delivery.ticket
+                if ticket.ledger.is_live and (ticket.settled_deliveries or ticket in begun):
                     self._divert(delivery, "partition leaves", 0)
                 else:
                     self._release()
@@ -185,9 +189,9 @@ class Dispatcher:
 
     def has_under_way(self, ledgers: Collection[Ledger]) -> bool:
         leaving = set(ledgers)
-        return any(
-            one.ticket.ledger in leaving for one in self._flying if one not in self._abandoned
-        ) or any(ticket.ledger in leaving for ticket in self._outbox.tickets)
+        return any(one.ticket.ledger in leaving for one in self._flying if one not in self._abandoned) or any(
+            ticket.ledger in leaving for ticket in self._outbox.tickets
+        )
 
     def divert_queued(self, tickets: Collection[Ticket], why: str) -> None:
         leaving = set(tickets)
@@ -235,6 +239,9 @@ class Dispatcher:
         if delivery in self._abandoned:
             self._abandoned.discard(delivery)
             self._accounts.late_answers += 1
+            if isinstance(outcome, Deferred) and outcome.retry_after_ms:
+                # Its letter is on a tier already and does not know.
+                lane.not_before_ms = max(lane.not_before_ms, now_ms + outcome.retry_after_ms)
             self._settlement.make_room()
         elif isinstance(outcome, Delivered):
             self._accounts.attempts[outcome.status] += 1

@@ -86,6 +86,7 @@ class EventIntake:
                     ref,
                     until_ms=since_ms + UNKNOWN_SCHEMA_GRACE_MS,
                     is_patient=True,
+                    ticket=ticket,
                     done=lambda answer: self._answered(flow, ticket, record, answer),
                 )
             case Poison():

@@ -74,6 +74,7 @@ class Lane:
         "is_in_the_way",
         "is_live",
         "is_queued",
+        "not_before_ms",
         "queue",
         "subscription",
     )
@@ -90,6 +91,7 @@ class Lane:
         self.busy_since_ms = 0  # monotonic: since when something waits that was not worked off; 0: nothing
         self.has_failed = False  # whether the last attempt did
         self.attempts = 0
+        self.not_before_ms = 0  # Unix: until when retries are to stay away, by an answer that came too late
         self._rate_count = 0
         self._rate_per_s = 0.0
         self._rate_since_ms = 0

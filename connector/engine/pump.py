@@ -314,7 +314,9 @@ class Pump:
             return
         budget = RECORDS_PER_TURN
         is_full = bool(self.held)
-        for flow in self._with_carry():
+        # Read once: between two readings a flow could fall due for the one and not for the other.
+        now_ms = self._clock.monotonic_ms()
+        for flow in self._with_carry(now_ms):
             if budget == 0 or is_full:
                 break
             budget, is_full = self._advance(flow, budget)
@@ -322,11 +324,10 @@ class Pump:
             self._settlement.is_awaited = True
         elif budget == 0:
             self._turn_soon()
-        self._steer(is_full=is_full)
+        self._steer(now_ms, is_full=is_full)
 
-    def _with_carry(self) -> list[Flow]:
+    def _with_carry(self, now_ms: int) -> list[Flow]:
         # Those behind the last one served come first next time: dict order rotates.
-        now_ms = self._clock.monotonic_ms()
         flows = [
             flow
             for flow in self._flows.values()
@@ -373,10 +374,9 @@ class Pump:
             flow.end_offset = -1
         return budget, False
 
-    def _steer(self, *, is_full: bool) -> None:
+    def _steer(self, now_ms: int, *, is_full: bool) -> None:
         """Pause what alone is stuck, resume what is not, and ask for more when there is nothing left."""
         wake_ms = 0
-        now_ms = self._clock.monotonic_ms()
         is_busy = is_full
         for flow in self._flows.values():
             if flow.carry and not flow.is_paused and (flow.held or flow.wake_ms):

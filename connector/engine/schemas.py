@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from connector.core.ledger import Ticket
 from connector.engine.ports import (
     Clock,
     Decoder,
@@ -39,6 +40,7 @@ PAUSE_MIN_MS = 100  # a storm of newcomers must not become a storm of requests
 class _Waiting:
     until_ms: int
     is_patient: bool
+    ticket: Ticket
     done: Callable[[SchemaAnswer], None]
 
 
@@ -83,15 +85,23 @@ class SchemaWait:
         return sum(len(line.waiting) for line in self._lines.values())
 
     def wait(
-        self, ref: Hashable, *, until_ms: int, is_patient: bool, done: Callable[[SchemaAnswer], None]
+        self,
+        ref: Hashable,
+        *,
+        until_ms: int,
+        is_patient: bool,
+        ticket: Ticket,
+        done: Callable[[SchemaAnswer], None],
     ) -> None:
-        """Call ``done`` with :class:`SchemaReady`; with :class:`SchemaUnknown` once ``until_ms`` (Unix
-        ms) has passed; with :class:`SchemaUnreachable` at once unless ``is_patient``."""
+        """Wait on behalf of ``ticket``'s record, for as long as its partition is ours.
+
+        Call ``done`` with :class:`SchemaReady`; with :class:`SchemaUnknown` once ``until_ms`` (Unix ms) has
+        passed; with :class:`SchemaUnreachable` at once unless ``is_patient``."""
         line = self._lines.get(ref)
         if line is None:
             line = self._lines[ref] = _Line()
             self._spawn(self._serve(ref, line), f"schema {ref}")
-        line.waiting.append(_Waiting(until_ms, is_patient, done))
+        line.waiting.append(_Waiting(until_ms, is_patient, ticket, done))
         line.is_new.set()
 
     async def _serve(self, ref: Hashable, line: _Line) -> None:
@@ -99,6 +109,8 @@ class SchemaWait:
         while line.waiting:
             async with self._fetches:
                 answer = await self._decoder.fetch(ref)
+            # What was given back is its next owner's: it would pile up here, rebalance after rebalance.
+            line.waiting = [one for one in line.waiting if one.ticket.ledger.is_live]
             match answer:
                 case SchemaReady():
                     self.unreachable = ""

@@ -16,7 +16,7 @@ from typing import assert_never
 from connector.core.accounts import Accounts
 from connector.core.event import Decoded, Event, NeedsSchema, Poison, Skipped
 from connector.core.headers import HeaderFault, decode
-from connector.core.ladder import Hop, Release, Wait, due_at, release, tolerance_ms
+from connector.core.ladder import Hop, Release, Wait, due_at, fit, release, tolerance_ms
 from connector.core.ledger import Regressed, Ticket
 from connector.core.letters import delivery_id, source_record
 from connector.core.record import Record
@@ -115,9 +115,7 @@ class TierIntake:
         tick_ms = min(max(tier_ms // TICKS_PER_TIER, TICK_MIN_MS), TICK_MAX_MS)
         return NotDue(self._clock.monotonic_ms() + max(rest_ms, min(tick_ms, tier_ms // 4)))
 
-    def _deliver(
-        self, flow: Flow, ticket: Ticket, record: Record, trail: Trail, step: Release | Hop
-    ) -> None:
+    def _deliver(self, flow: Flow, ticket: Ticket, record: Record, trail: Trail, step: Release | Hop) -> None:
         ticket.owing = 1
         if self._is_copy(ticket, trail):
             self._accounts.deliveries_taken += 1
@@ -134,6 +132,11 @@ class TierIntake:
         lane = self._lanes.get(trail.subscription_id)
         if lane is None:
             self._unheard_of(ticket, record, trail)
+        elif lane.not_before_ms > (now_ms := self._clock.now_ms()):
+            self._accounts.tier_records_hopped += 1
+            onwards = trail.to_tier(not_before_ms=lane.not_before_ms)
+            tier_ms = fit(lane.not_before_ms - now_ms, self._outbox.tiers)
+            self._dispatcher.pass_on(ticket, record, onwards, ToTier(tier_ms))
         else:
             self._unheard.pop(trail.subscription_id, None)
             self._become(flow, ticket, record, trail, lane, self._decode(record))
@@ -149,6 +152,7 @@ class TierIntake:
                     ref,
                     until_ms=0,
                     is_patient=False,
+                    ticket=ticket,
                     done=lambda answer: self._answered(flow, ticket, record, trail, answer),
                 )
             case Poison(code, detail):

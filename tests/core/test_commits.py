@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from connector.core.commits import CommitPlan, CommitState
-from connector.core.doneset import decode
+from connector.core.doneset import decode, encode
 from connector.core.ledger import Ledger, Ticket
 from connector.core.record import Record
 
@@ -139,3 +139,18 @@ def test_a_done_set_over_the_limit_is_left_out_and_counted():
     plan = planned(state, ledger)
 
     assert (plan.offset, plan.metadata, plan.has_dropped_done_set) == (0, "", True)
+
+
+def test_what_was_done_right_at_a_new_watermark_stays_in_the_done_set():
+    before = decode(encode(100, [101, 102], topic_id="", leader_epoch=0), topic_id="")
+    ledger = Ledger(position=100, done=before)
+    ticket = ledger.admit(Record("t", 0, 100, 0, None, b"v", leader_epoch=0))
+    assert isinstance(ticket, Ticket)
+    ledger.settle(ticket)
+
+    plan = CommitState(topic_id="").plan(ledger, now_ms=0, leader_epoch=0)
+
+    assert plan is not None
+    after = decode(plan.metadata, topic_id="")
+    assert after is not None
+    assert (plan.offset, [offset for offset in range(99, 105) if after.contains(offset)]) == (101, [101, 102])

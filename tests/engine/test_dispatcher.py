@@ -274,3 +274,19 @@ async def test_lanes_take_turns_for_the_places_of_the_process():
     await asyncio.sleep(2)
 
     assert abs(order[:40].count("a") - order[:40].count("b")) <= 2
+
+
+@virtual
+async def test_a_retry_after_that_comes_too_late_for_its_letter_is_honoured_by_the_lane():
+    world = World.new(limits=limits(flow={"window_records_max": 20}))
+    world.behave("quick", replies(200))
+    world.behave("slow", replies(429, after_s=15, retry_after=b"3600"))
+    for number in range(30):
+        world.cluster.append("post.created", b"%d" % number)
+
+    world.start([subscription("quick"), subscription("slow", in_flight_max=4, queue_max=4)])
+    await asyncio.sleep(1_800)
+
+    posts = sorted(post.at_ms for post in world.sender.posts if "slow" in post.url)
+    first_answer_ms = posts[0] + 15_000
+    assert [at_ms for at_ms in posts if first_answer_ms + 30_000 < at_ms < first_answer_ms + 1_700_000] == []

@@ -223,3 +223,22 @@ async def test_records_read_on_after_a_revoke_begin_where_the_commit_stood():
     assert world.accepted("a") == 40
     assert world.committed(POSTS) == 40
     assert world.problems() == []
+
+
+@virtual
+async def test_what_is_queued_beside_a_delivery_in_flight_is_diverted_so_that_nothing_accepted_is_repeated():
+    world = World.new()
+    world.behave("a", replies(200, after_s=3))
+    world.behave("b", replies(200, after_s=4))
+    subscriptions = [subscription("a"), subscription("b", in_flight_max=1)]
+    world.cluster.append("post.created", b"1")
+    world.cluster.append("post.created", b"2")
+    world.start(subscriptions)
+    await asyncio.sleep(0.5)
+
+    await world.worker.stop()
+    after = world.next_worker()
+    after.start(subscriptions)
+    await asyncio.sleep(60)
+
+    assert (world.accepted("a"), world.accepted("b")) == (2, 2)

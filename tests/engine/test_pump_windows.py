@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import asyncio
 
-from connector.core.event import Event
+from connector.core.event import Decoded, Event
+from connector.core.headers import encode
+from connector.core.record import Record
+from connector.core.topic_names import tier_topic
+from connector.core.trail import Origin, Trail
 from connector.engine.ports import TopicPartition
-from tests.support.virtual_time import virtual
-from tests.support.world import POSTS, World, hangs, limits, replies, subscription
+from tests.support.virtual_time import VirtualLoop, virtual
+from tests.support.world import (
+    POSTS,
+    PREFIX,
+    FakeDecoder,
+    World,
+    hangs,
+    limits,
+    replies,
+    subscription,
+)
 
 FRIENDS = TopicPartition("friend.added", 0)
 
@@ -237,3 +250,42 @@ async def test_a_held_pump_admits_nothing_until_it_is_released():
     await asyncio.sleep(1)
 
     assert world.accepted("a") == 1
+
+
+class BusyDecoder(FakeDecoder):
+    """A millisecond passes while it decodes, as it may in a real turn."""
+
+    def decode(self, record: Record) -> Decoded:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.pass_time(0.001)
+        return super().decode(record)
+
+
+@virtual
+async def test_a_letter_that_falls_due_in_the_middle_of_a_turn_is_not_forgotten():
+    world = World.new(decoder=BusyDecoder())
+    tier_ms = 3_600_000
+    topic = tier_topic(PREFIX, tier_ms)
+    now_ms = world.clock.now_ms()
+    for partition, due_in_ms in ((0, 5_000), (0, 2_400_000), (1, 5_001)):
+        trail = Trail(
+            subscription_id="a",
+            event_id=f"e{due_in_ms}",
+            event_type="post.created",
+            origin=Origin(topic="post.created", partition=0, offset=due_in_ms),
+            attempt=1,
+            hop=1,
+            first_attempt_ms=now_ms,
+        )
+        stamp_ms = now_ms - tier_ms + due_in_ms
+        world.cluster.append(
+            topic, b"1", partition=partition, headers=encode(trail, ()), timestamp_ms=stamp_ms
+        )
+    world.worker.view([subscription("a", ladder_ms=(tier_ms,))], [tier_ms])
+    world.worker.start()
+    world.tier_source.assign(TopicPartition(topic, 0), TopicPartition(topic, 1))
+
+    await asyncio.sleep(60)
+
+    assert world.accepted("a") == 2

@@ -172,3 +172,21 @@ async def test_a_sound_record_between_ends_a_run_of_poison():
     await asyncio.sleep(5)
 
     assert world.committed(POSTS) == 50
+
+
+@virtual
+async def test_records_given_back_wait_for_no_schema_any_more():
+    world = World.new()
+    waiting(world, *(b"%d" % number for number in range(50)))
+    for value in list(world.decoder.outcomes):
+        world.decoder.outcomes[value] = NeedsSchema("7")
+    world.decoder.answers = [SchemaUnreachable("down")] * 1_000
+    world.start([subscription("a")])
+
+    for _ in range(5):
+        await asyncio.sleep(20)
+        await world.source.revoke(POSTS)
+        world.source.assign(POSTS)
+    await asyncio.sleep(20)
+
+    assert world.worker.schemas.count == 50

@@ -39,6 +39,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now_s
 
+    def pass_time(self, seconds: float) -> None:
+        """Time passes while a callback is at work."""
+        self._jumping.now_s += seconds
+
 
 class VirtualClock:
     """The engine's clock port on the running virtual loop. ``skew_ms`` shifts Unix time alone."""
