@@ -56,8 +56,16 @@ class Service:
     ``capabilities`` are those of the clusters; ``worker`` is there once :meth:`start` has returned.
     """
 
-    def __init__(self, settings: Settings, *, log: Log, capabilities: Capabilities = APACHE_KAFKA) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        log: Log,
+        capabilities: Capabilities = APACHE_KAFKA,
+        follow_ms: int = FOLLOW_MS,
+    ) -> None:
         self._settings = settings
+        self._follow_ms = follow_ms
         self._log = log
         self._capabilities = capabilities
         self._source_topics = settings.source_topics()
@@ -82,6 +90,7 @@ class Service:
         self.worker: Worker | None = None
         self.starting = "reading the subscriptions"
         """What the start waits for; empty once it is over."""
+        self._has_waited = False
         self._file_doubt = ""
         self._topic_doubt = ""
 
@@ -94,14 +103,7 @@ class Service:
 
     async def start(self) -> None:
         """Read, check, join and work. Raises :class:`Refusal` when something must be mended first."""
-        try:
-            loaded = await self._watch.start()
-        except Mistakes as mistakes:
-            raise Refusal(str(mistakes)) from None
-        self._warn(loaded.warnings)
-        self._subscriptions = self._wanted = loaded.subscriptions
-        tiers = await self._when_reachable(self._prepare_topics)
-        self._read = await self._when_reachable(self._match)
+        tiers = await self._prepare()
         if self._settings.start is None:
             await self._when_reachable(self._need_no_start)
         source = source_of(self._settings, self._capabilities)
@@ -200,7 +202,7 @@ class Service:
     async def _follow(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._is_asked.wait(), FOLLOW_MS / 1_000)
+                await asyncio.wait_for(self._is_asked.wait(), self._follow_ms / 1_000)
             self._is_asked.clear()
             try:
                 await self._follow_once()
@@ -218,6 +220,10 @@ class Service:
             self._hold(self._topic_doubt)
             return
         tiers = await self._own_topics.tiers()
+        if not tiers:
+            self._topic_doubt = "no retry tier can be seen: they were deleted, or this user may not see them"
+            self._hold(self._topic_doubt)
+            return
         read = await self._match()
         if wanted is not self._wanted:
             return  # read again meanwhile: the next turn sees it whole
@@ -236,6 +242,25 @@ class Service:
 
     async def _match(self) -> list[str]:
         return matched(self._source_topics, await self._topics.names())
+
+    async def _prepare(self) -> dict[int, str]:
+        """Read the subscriptions and see to the topics, until both were done without waiting for Kafka: a
+        view that is hours old would let events pass that somebody subscribed to meanwhile."""
+        while True:
+            self._has_waited = False
+            await self._read_subscriptions()
+            tiers = await self._when_reachable(self._prepare_topics)
+            self._read = await self._when_reachable(self._match)
+            if not self._has_waited:
+                return tiers
+
+    async def _read_subscriptions(self) -> None:
+        try:
+            loaded = await self._watch.start()
+        except Mistakes as mistakes:
+            raise Refusal(str(mistakes)) from None
+        self._warn(loaded.warnings)
+        self._subscriptions = self._wanted = loaded.subscriptions
 
     async def _prepare_topics(self) -> dict[int, str]:
         problems = await self._own_topics.ensure(self._subscriptions)
@@ -262,6 +287,7 @@ class Service:
             except KafkaTrouble as trouble:
                 if trouble.is_fatal:
                     raise Refusal(trouble.what) from None
+                self._has_waited = True
                 self.starting = f"waiting for Kafka: {trouble.what}"
                 self._log.warning("Kafka cannot be reached; trying again", why=trouble.what)
                 await asyncio.sleep(WAIT_MS / 1_000)

@@ -40,7 +40,7 @@ class Watching(Protocol):
 
 
 class SubscriptionsWatch:
-    """One file's subscriptions over time. Owned by one task: :meth:`start` once, then :meth:`run`."""
+    """One file's subscriptions over time. Owned by one task: :meth:`start`, then :meth:`run`."""
 
     def __init__(
         self, file: Path, rules: Rules, watching: Watching, *, may_shrink: bool, poll_ms: int = POLL_MS
@@ -58,8 +58,9 @@ class SubscriptionsWatch:
         self._last: Looks = {}
 
     async def start(self) -> Loaded:
-        """The first load. Raises :class:`Mistakes` when the file is not sound or holds no subscription,
-        since there is nothing to fall back on yet."""
+        """The first load, and another one in its place when called again. Raises :class:`Mistakes` when the
+        file is not sound or holds no subscription, since there is nothing to fall back on yet."""
+        self._view = None
         loaded = await self._load()
         if isinstance(loaded, Unusable):
             raise loaded.mistakes

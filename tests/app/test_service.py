@@ -1,0 +1,103 @@
+"""A service beside a cluster that changes under it, on the built-in cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from connector.app.service import Service
+from connector.kafka.mock_cluster import CAPABILITIES, MockCluster
+from connector.settings.load import Flag, load_settings
+from tests.support.mock_kafka import mock_kafka
+from tests.support.world import Log
+
+__all__ = ["mock_kafka"]
+
+OWN = ("retry.30s", "retry.5m", "retry.30m", "retry.2h", "dead-letters", "parked", "sources")
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not is_so():  # noqa: ASYNC110  what a service comes to know has no event to wait for
+            await asyncio.sleep(0.02)
+
+
+def declare(folder: Path, *ids: str) -> None:
+    subscriptions = [
+        {
+            "id": id_,
+            "url": "http://127.0.0.1:9/",
+            "events": ["*"],
+            "dialect": "webhooks-v1",
+            "secrets": {"current": "a-secret-of-enough-bytes"},
+        }
+        for id_ in ids
+    ]
+    (folder / "subscriptions.yaml").write_text(json.dumps({"subscriptions": subscriptions}))
+
+
+def make_service(servers: str, folder: Path) -> Service:
+    flags = {
+        "kafka.bootstrap_servers": servers,
+        "topics": '[{"name": "post.created", "format": "json"}]',
+        "start": "earliest",
+        "subscriptions_file": str(folder / "subscriptions.yaml"),
+        "guard.allow_http": True,
+        "guard.allow_networks": ["127.0.0.0/8"],
+        "own_topics.allow_single_replica": True,
+    }
+    settings = load_settings([Flag(name=path, path=path, value=value) for path, value in flags.items()])
+    return Service(settings, log=Log(), capabilities=CAPABILITIES, follow_ms=100)
+
+
+@pytest.fixture
+async def service(mock_kafka: MockCluster, tmp_path: Path) -> AsyncIterator[Service]:
+    for name in ("post.created", *(f"webhooks.{own}" for own in OWN)):
+        mock_kafka.create_topic(name, 1)
+    declare(tmp_path, "one")
+    service = make_service(mock_kafka.bootstrap_servers, tmp_path)
+    await service.start()
+    yield service
+    await service.stop()
+
+
+async def test_when_no_tier_can_be_seen_the_last_ones_stay_and_reading_holds(
+    service: Service, mock_kafka: MockCluster
+) -> None:
+    assert service.worker is not None
+    before = service.worker.outbox.tiers
+
+    for tier in OWN[:4]:
+        mock_kafka.delete_topic(f"webhooks.{tier}")
+    await until(lambda: "no retry tier can be seen" in service.doubt)
+    assert service.worker.outbox.tiers == before
+    assert service.worker.pumps[0].held
+    mock_kafka.create_topic("webhooks.retry.30s", 1)
+    await until(lambda: service.doubt == "")
+
+    assert service.worker.outbox.tiers == (30_000,)
+    assert not service.worker.pumps[0].held
+
+
+async def test_the_view_is_read_again_after_a_wait_for_kafka(tmp_path: Path) -> None:
+    declare(tmp_path, "one")
+    with MockCluster() as away:
+        away.take_down([1])
+        service = make_service(away.bootstrap_servers, tmp_path)
+        starting = asyncio.create_task(service.start())
+        await until(lambda: service.starting.startswith("waiting for Kafka"))
+
+        declare(tmp_path, "one", "two")
+        away.bring_up([1])
+        for name in ("post.created", *(f"webhooks.{own}" for own in OWN)):
+            away.create_topic(name, 1)
+        async with asyncio.timeout(40):
+            await starting
+
+        assert service.worker is not None
+        assert {lane.subscription.id for lane in service.worker.lanes} == {"one", "two"}
+        await service.stop()
