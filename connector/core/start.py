@@ -207,7 +207,8 @@ def after_reset(
     *, position: int, log_start: int, log_end: int, known_id: str, found_id: str, is_cut: bool
 ) -> Overtaken | MadeAnew | BeyondEnd | Readable:
     """What to do when the client says that it cannot read at ``position``. ``is_cut``: the client
-    found the log to differ from what it had read (a truncation)."""
+    found the log to differ from what it had read (a truncation), or the verdict was ``BeyondEnd`` before:
+    a log that has grown past our position since then holds other records there."""
     if known_id and found_id and known_id != found_id:
         return MadeAnew()
     if position < log_start:

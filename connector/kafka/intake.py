@@ -30,7 +30,8 @@ class Held:
     """A partition we read. ``position`` is the next offset we expect; ``committed`` the last one
     the broker took in this epoch; ``is_paused`` is the engine's wish, not ours. ``entry`` is what
     the sources topic says (``None`` outside every group); ``noted`` is the committed offset noted there
-    last, at ``noted_at_s`` (monotonic seconds)."""
+    last, at ``noted_at_s`` (monotonic seconds). ``cut_at`` is where the log ended when it was found to be
+    cut below ``position``: from then on nothing is read of it, whatever the client brings."""
 
     tp: TopicPartition
     epoch: int
@@ -39,6 +40,7 @@ class Held:
     entry: Entry | None = None
     committed: int = -1
     is_paused: bool = False
+    cut_at: int | None = None
     noted: int = -1
     noted_at_s: float = float("-inf")
 
@@ -70,6 +72,8 @@ def sort(messages: Sequence[Message], held: dict[tuple[str, int], Held]) -> Sort
                 continue
             topic, partition = message_topic, message_partition
             one = held.get((topic, partition))
+            if one is not None and one.cut_at is not None:
+                one = None
             if one is not None:
                 records = records_by_epoch.setdefault(one.epoch, [])
         error = message.error()

@@ -452,7 +452,9 @@ class Member:
                 self._troubled(trouble)
 
     def _mend(self, held: Held, *, is_cut: bool) -> bool:
-        """Whether the partition is read again."""
+        """Whether the partition is read again. A log that was cut stays held when it grows past our position:
+        what was rewritten below it would be skipped. Known limit: the hold ends with this assignment, and
+        the next one reads on if the log has the position by then."""
         tp = held.tp
         look = self._opener.look([tp.topic])[tp.topic]
         if look.absence:
@@ -464,16 +466,19 @@ class Member:
             log_end=log_end,
             known_id=held.topic_id,
             found_id=look.id,
-            is_cut=is_cut,
+            is_cut=is_cut or held.cut_at is not None,
         )
         match verdict:
             case BeyondEnd():
+                if held.cut_at is None:
+                    held.cut_at = log_end
                 # Told again at every look, so that the alert is not a single line in the past.
                 self.complain(
-                    f"{tp} is held: the group is at offset {held.position}, but its log ends at {log_end}. "
-                    "Stop all workers and say where to go on: kafka-consumer-groups.sh --bootstrap-server "
-                    f"{self._cluster.access.bootstrap_servers} --group {self._settings.group} "
-                    f"--topic {tp.topic}:{tp.partition} --reset-offsets --to-offset {log_end} --execute"
+                    f"{tp} is held: the group is at offset {held.position}, but its log ended at "
+                    f"{held.cut_at}. Stop all workers and say where to go on: kafka-consumer-groups.sh "
+                    f"--bootstrap-server {self._cluster.access.bootstrap_servers} "
+                    f"--group {self._settings.group} "
+                    f"--topic {tp.topic}:{tp.partition} --reset-offsets --to-offset {held.cut_at} --execute"
                 )
                 return False
             case MadeAnew():
@@ -485,7 +490,7 @@ class Member:
                 self._take(opened)
             case Overtaken(offset, lost):
                 self._jump(tp, from_offset=held.position, to_offset=offset, reason="retention", lost=lost)
-                held.position = offset
+                held.position, held.cut_at = offset, None
                 self._holdings.reread(held)
             case Readable():
                 self._holdings.reread(held)

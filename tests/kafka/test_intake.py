@@ -54,6 +54,16 @@ def test_records_of_a_partition_not_held_are_dropped() -> None:
     assert sort([message(B, 0)], held(A)).batch == []
 
 
+def test_nothing_is_read_of_a_log_that_was_cut() -> None:
+    partitions = held(A, B, position=7)
+    partitions["t", 0].cut_at = 5
+
+    found = sort([message(A, 7), message(B, 7), end(A, 8)], partitions)
+
+    assert [part.tp for part in found.batch] == [B]
+    assert partitions["t", 0].position == 7
+
+
 def test_the_end_is_told_without_records_too() -> None:
     partitions = held(A)
 

@@ -165,6 +165,27 @@ async def test_a_position_beyond_the_end_is_held_with_the_command_that_mends_it(
     assert committed(bed, tp)[0] == 50
 
 
+async def test_a_position_beyond_the_end_stays_held_when_the_log_grows_past_it(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    produce(bed, tp.topic, [b"old"] * 9)
+    first, recorder = await join()
+    await recorder.until_read(tp, 9)
+    first.commit([recorder.commit_of(tp, 10)])
+    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await first.close()
+    _, again = await join()
+    await again.until_fault("is held", "--to-offset 9 ")
+
+    produce(bed, tp.topic, [b"new"] * 5)
+    again.faults.clear()
+    await again.until(lambda: len(again.faults) >= 2, "the alert to be repeated")
+
+    assert all("is held" in what and "--to-offset 9 " in what for what, _ in again.faults)
+    assert again.records[tp] == []
+    assert again.jumps == []
+
+
 def entry(names: Names, *, watermark: int | None, started: int = 0) -> Entry:
     return Entry(
         group=names.group,
