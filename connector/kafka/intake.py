@@ -43,6 +43,15 @@ class Held:
     cut_at: int | None = None
     noted: int = -1
     noted_at_s: float = float("-inf")
+    begun: int = field(init=False)  # the first position of this epoch
+
+    def __post_init__(self) -> None:
+        self.begun = self.position
+
+    @property
+    def settled(self) -> int:
+        """All below this offset is known to be done."""
+        return max(self.begun, self.committed)
 
 
 @dataclass(slots=True)

@@ -498,12 +498,15 @@ class Member:
 
     def _regressed(self, tp: TopicPartition, offset: int) -> None:
         """An offset came that is not above the last one, and nothing of ours explains it: the log was
-        cut or made anew. What was known of the old one must not be applied to it."""
+        cut or made anew. What was known of the old one must not be applied to it; and what was in hand of
+        it, below ``offset`` too, is read again, since that work ends with its epoch. Should the log begin
+        only later, the client says so next."""
         held = self._holdings.of(tp)
         assert held is not None, "only what is held can regress"
         self._bridge.tell(partial(self._reading.lost, [tp]))
-        self._jump(tp, from_offset=held.position, to_offset=offset, reason="truncated")
-        self._holdings.renew(held, epoch=next(self._epochs), position=offset)
+        position = min(offset, held.settled)
+        self._jump(tp, from_offset=held.position, to_offset=position, reason="truncated")
+        self._holdings.renew(held, epoch=next(self._epochs), position=position)
         self._tell_assigned([self._assignment(tp)])
 
     def _jump(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 from confluent_kafka import KafkaError
+from confluent_kafka import TopicPartition as ClientPartition
 
 from connector.core.start import Entry, decode_entry, encode_value
 from connector.core.topic_names import sources_topic
@@ -184,6 +185,26 @@ async def test_a_position_beyond_the_end_stays_held_when_the_log_grows_past_it(
     assert all("is held" in what and "--to-offset 9 " in what for what, _ in again.faults)
     assert again.records[tp] == []
     assert again.jumps == []
+
+
+@pytest.mark.parametrize(("committed_offset", "read_from"), [(2, 2), (5, 4)])
+async def test_a_log_that_turns_out_to_be_another_is_read_from_where_all_is_settled(
+    bed: BuiltInBed, join: Join, tp: TopicPartition, committed_offset: int, read_from: int
+) -> None:
+    produce(bed, tp.topic, [b"%d" % n for n in range(6)])
+    source, recorder = await join()
+    await recorder.until_read(tp, 6)
+    source.commit([recorder.commit_of(tp, committed_offset)])
+    await recorder.until(lambda: bool(recorder.results), "the commit")
+
+    again = ClientPartition(tp.topic, tp.partition, 4)  # an offset that nothing of ours explains
+    source._bridge.ask(lambda: source._member._consumer.seek(again))
+    await recorder.until(lambda: 5 in [record.offset for record in recorder.records[tp][6:]], "the rest")
+
+    assert [record.offset for record in recorder.records[tp][6:]] == list(range(read_from, 6))
+    (jump,) = recorder.jumps
+    assert (jump.from_offset, jump.to_offset, jump.lost, jump.reason) == (6, read_from, 0, "truncated")
+    assert [assignment.position for assignment in recorder.ever] == [0, read_from]
 
 
 def entry(names: Names, *, watermark: int | None, started: int = 0) -> Entry:
