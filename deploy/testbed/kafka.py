@@ -12,7 +12,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -289,18 +289,9 @@ class KafkaCluster:
 
     def allow(self, *operations: AclOperation, on: ResourceType, prefix: str) -> None:
         """Let :data:`USER` do this to every resource of the kind whose name begins with ``prefix``."""
-        self._rule(operations, on, prefix, AclPermissionType.ALLOW)
-
-    def deny(self, *operations: AclOperation, on: ResourceType, prefix: str) -> None:
-        """Forbid it, whatever was allowed."""
-        self._rule(operations, on, prefix, AclPermissionType.DENY)
-
-    def _rule(
-        self, operations: Sequence[AclOperation], on: ResourceType, prefix: str, permission: AclPermissionType
-    ) -> None:
-        pattern = ResourcePatternType.PREFIXED
-        rules = [AclBinding(on, prefix, pattern, f"User:{USER}", "*", one, permission) for one in operations]
-        admin = self.admin()
+        pattern, may = ResourcePatternType.PREFIXED, AclPermissionType.ALLOW
+        rules = [AclBinding(on, prefix, pattern, f"User:{USER}", "*", one, may) for one in operations]
+        admin = self.admin()  # the answer comes only while the client lives
         for created in admin.create_acls(rules, request_timeout=_ADMIN_TIMEOUT_S).values():
             created.result()
 
