@@ -9,8 +9,16 @@ from connector.cli.printing import add_json_flag, print_json, print_table
 
 HELP = "name all event types"
 
+EPILOGUE = """\
+example:
+  webhook-connector events list --guide bellamy
+
+exit codes: 0 done, 2 there is no such guide
+"""
+
 
 def add(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOGUE
     parser.add_argument("--guide", metavar="DIALECT", help="only the types this guide publishes")
     add_json_flag(parser)
 

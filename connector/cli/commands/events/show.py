@@ -10,8 +10,16 @@ from connector.cli.printing import add_json_flag, print_json, print_table
 
 HELP = "one event type: schema and sample"
 
+EPILOGUE = """\
+example:
+  webhook-connector events show post.created --json
+
+exit codes: 0 done, 2 there is no such event type
+"""
+
 
 def add(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOGUE
     parser.add_argument("type", metavar="TYPE", help="such as post.created")
     add_json_flag(parser)
 

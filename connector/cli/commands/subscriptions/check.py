@@ -14,8 +14,16 @@ if TYPE_CHECKING:
 
 HELP = "name every mistake with its line and cure; exit 1 if there is one"
 
+EPILOGUE = """\
+example:
+  webhook-connector subscriptions check subscriptions.yaml
+
+exit codes: 0 the file is sound, 1 it holds mistakes, 2 the settings cannot be used
+"""
+
 
 def add(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOGUE
     add_file(parser)
 
 

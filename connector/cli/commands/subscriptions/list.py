@@ -14,8 +14,16 @@ if TYPE_CHECKING:
 
 HELP = "show each subscription with its defaults filled in"
 
+EPILOGUE = """\
+example:
+  webhook-connector subscriptions list --config connector.yaml --json
+
+exit codes: 0 done, 1 the file holds mistakes, 2 the settings cannot be used
+"""
+
 
 def add(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOGUE
     add_file(parser)
 
 
