@@ -19,7 +19,7 @@ import itertools
 import json
 import queue
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -46,6 +46,7 @@ _JOIN_LOOK_MS = 500
 
 GroupProtocol = Literal["classic", "consumer"]
 Strategy = Literal["cooperative-sticky", "range"]
+_Rebalance = Callable[[Consumer, list[ClientPartition]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,14 +198,19 @@ class Member:
         try:
             while not self._is_closing:
                 self._turn()
-        except KafkaException as error:
-            self.complain(self._words(error_of(error)), is_fatal=True)
         except Exception as error:
-            LOGGER.exception("a fault in the polling thread")
-            self.complain(f"a fault in the polling thread: {error!r}", is_fatal=True)
+            self._failed(error)
         finally:
             self._consumer.close()
             self._store.close()
+
+    def _failed(self, error: Exception) -> None:
+        """Never to be gone on from: the call that failed may have thrown away what it had fetched."""
+        if isinstance(error, KafkaException):
+            self.complain(self._words(error_of(error)), is_fatal=True)
+        else:
+            LOGGER.exception("a fault in the polling thread")
+            self.complain(f"a fault in the polling thread: {error!r}", is_fatal=True)
 
     def _turn(self) -> None:
         self._bridge.obey()
@@ -257,17 +263,12 @@ class Member:
     def _poll(self, wait_s: float, records_max: int) -> list[Fetched]:
         """Up to ``records_max`` records. One is waited for, the others are taken if they are there:
         a call that waits for many waits its whole time out when fewer come."""
-        messages: list[Message] = []
-        try:
-            first = self._consumer.poll(wait_s)
-            if first is not None:
-                messages.append(first)
-                if records_max > 1:
-                    messages += self._consumer.consume(records_max - 1, 0)
-        except KafkaException as error:
-            self._on_error(error_of(error))
-        if not messages:
+        first = self._consumer.poll(wait_s)
+        if first is None:
             return []
+        messages = [first]
+        if records_max > 1:
+            messages += self._consumer.consume(records_max - 1, 0)
         found = sort(messages, self._holdings.by_key)
         for message in found.errors:
             self._on_message_error(message)
@@ -311,9 +312,9 @@ class Member:
         if topics:
             self._consumer.subscribe(
                 sorted(topics),
-                on_assign=self._on_assign,
-                on_revoke=self._on_revoke,
-                on_lost=self._on_lost,
+                on_assign=self._guarded(self._on_assign),
+                on_revoke=self._guarded(self._on_revoke),
+                on_lost=self._guarded(self._on_lost),
             )
         else:
             self._consumer.unsubscribe()
@@ -326,6 +327,18 @@ class Member:
             self._troubled(trouble)
 
     # ── rebalancing (called back inside poll, consume and close) ────────────────────────────────
+
+    def _guarded(self, rebalance: _Rebalance) -> _Rebalance:
+        """``rebalance``, except that its failure ends this member here. What the client itself raises must
+        not go back through the client: it comes out as an object that no ``except`` clause matches."""
+
+        def call(consumer: Consumer, partitions: list[ClientPartition]) -> None:
+            try:
+                rebalance(consumer, partitions)
+            except Exception as error:
+                self._failed(error)
+
+        return call
 
     def _on_assign(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
         self._waiting.update((_tp(p), None) for p in partitions)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
 from connector.core.start import Entry, decode_entry, encode_value
@@ -394,6 +394,37 @@ async def test_a_starved_member_stays_in_its_group(bed: BuiltInBed, join: Join, 
 
 
 # ── the end ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_callback_that_fails_ends_the_member_since_the_poll_it_broke_may_have_lost_records(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    def refuse(*_: object) -> None:
+        raise KafkaException(KafkaError(KafkaError._STATE, "in a callback"))
+
+    source, recorder = await join()
+    await recorder.until_assigned(1)
+    source._member._committer.answered = refuse  # type: ignore[method-assign, assignment]  # to fail
+
+    source.commit([recorder.commit_of(tp, 0)])
+    await recorder.until_fault("in a callback")
+
+    assert [is_fatal for _, is_fatal in recorder.faults] == [True]
+
+
+async def test_a_client_that_refuses_partitions_ends_the_member(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    taken = bed.names.topic("taken")
+    bed.create_topic(taken)
+    source, recorder = await join(revoke_budget_ms=200)
+    await recorder.until_assigned(1)
+    source._bridge.ask(lambda: source._member._consumer.incremental_assign([ClientPartition(taken, 0, 0)]))
+
+    source.subscribe([tp.topic, taken])
+    await recorder.until_fault("already part of the current assignment")
+
+    assert [is_fatal for _, is_fatal in recorder.faults] == [True]
 
 
 async def test_a_member_that_is_fenced_says_so_once_and_for_all(
