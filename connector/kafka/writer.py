@@ -3,7 +3,8 @@
 A write counts once all in-sync replicas have the record; whatever else happens is told as a fault and
 nothing is dropped in between. The loop hands records to the client, which queues them; a thread waits
 for acknowledgements and brings them back in one call per round. When the client has failed for good
-(an idempotent producer may), a new one takes its place and what was under way is told as passing.
+(an idempotent producer may), a new one takes its place and what was under way is told as passing;
+so is whatever comes until a new one can be made.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connector.core.record import Headers
 from connector.engine.ports import NotWritten
-from connector.kafka.access import Access, producer_properties
+from connector.kafka.access import LOGGER, Access, producer_properties
 from connector.kafka.bridge import Bridge
 from connector.kafka.errors import KafkaTrouble, error_of, words, write_fault
 
@@ -52,19 +53,29 @@ class _Pending:
 
 
 class KafkaWriter:
-    """Make and use it on the loop. ``faulted`` is told what an operator must know."""
+    """Make and use it on the loop. ``faulted`` is told what an operator must know, ``on_fatal`` why nothing
+    will be written any more (``faulted`` too unless it is given): then the process should end."""
 
-    def __init__(self, access: Access, settings: WriterSettings, *, faulted: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        access: Access,
+        settings: WriterSettings,
+        *,
+        faulted: Callable[[str], None],
+        on_fatal: Callable[[str], None] | None = None,
+    ) -> None:
         """Raises :class:`~connector.kafka.errors.KafkaTrouble` when the client refuses its settings."""
         self._access = access
         self._settings = settings
         self._faulted = faulted
+        self._on_fatal = on_fatal or faulted
         self._outstanding: dict[int, Done] = {}
         self._next_id = 0
         self._pending: deque[_Pending] = deque()
         self._is_closing = False
         self._reports: list[tuple[int, NotWritten | None]] = []
         self._is_broken = threading.Event()
+        self._told = ""  # why no new client can be made
         self._producer = self._new_producer()
         self._bridge = Bridge("kafka writer", self._run)
         self._bridge.start()
@@ -141,13 +152,24 @@ class KafkaWriter:
         for done in outstanding.values():
             done(NotWritten("passing", "the client ended before the broker acknowledged"))
 
-    def _abandon_pending(self) -> None:
+    def _abandon_pending(self, why: str) -> None:
         while self._pending:
-            self._pending.popleft().done(NotWritten("passing", "the writer closed before its turn came"))
+            self._pending.popleft().done(NotWritten("passing", why))
 
     # ── on the thread ───────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
+        try:
+            self._write_until_closed()
+        except Exception as error:
+            LOGGER.exception("a fault in the writer's thread")
+            self._is_closing = True  # from here on writes are refused
+            self._bridge.tell(partial(self._on_fatal, f"a fault in the writer's thread: {error!r}"))
+        finally:
+            self._bridge.tell(self._abandon)
+            self._bridge.tell(partial(self._abandon_pending, "the writer closed before its turn came"))
+
+    def _write_until_closed(self) -> None:
         producer = self._producer
         closing_at_s = float("inf")
         while True:
@@ -160,8 +182,6 @@ class KafkaWriter:
                 )
                 if not self.outstanding or time.monotonic() > closing_at_s:
                     break
-        self._bridge.tell(self._abandon)
-        self._bridge.tell(self._abandon_pending)
 
     def _poll(self, producer: Producer) -> None:
         try:
@@ -173,12 +193,21 @@ class KafkaWriter:
             self._bridge.tell(partial(self._settle, reports))
 
     def _rebuild(self, broken: Producer) -> Producer:
-        """What the broken one still holds is reported by purging it."""
+        """A new client, or the broken one if none can be made now: its files may be being replaced. What the
+        broken one still holds is reported by purging it."""
         broken.purge()
         self._poll(broken)
         self._bridge.tell(self._abandon)
         time.sleep(_REBUILD_EVERY_S)
-        self._producer = fresh = self._new_producer()
+        try:
+            self._producer = fresh = self._new_producer()
+        except KafkaTrouble as trouble:
+            if trouble.what != self._told:
+                self._told = trouble.what
+                self._bridge.tell(partial(self._faulted, f"writing: no new client: {trouble.what}"))
+            self._bridge.tell(partial(self._abandon_pending, trouble.what))
+            return broken
+        self._told = ""
         self._is_broken.clear()  # only now: until here writes must wait, not meet the broken one
         self._bridge.tell(self._retry_pending)
         return fresh

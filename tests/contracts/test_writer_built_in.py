@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from confluent_kafka import KafkaError
 
+from connector.kafka.access import Access
 from connector.kafka.mock_cluster import PRODUCE, MockCluster
 from connector.kafka.writer import KafkaWriter, WriterSettings
 from tests.support.kafka_beds import BuiltInBed
@@ -15,6 +17,12 @@ from tests.support.names import Names
 from tests.support.writer_contract import WriterContract, begin_write, read_back
 
 __all__ = ["shared_mock_kafka"]
+
+
+def without_its_authority(access: Access) -> Access:
+    """As while a mounted certificate is being replaced."""
+    missing = {"security.protocol": "ssl", "ssl.ca.location": "/no-such-file.pem"}
+    return replace(access, properties={**access.properties, **missing})
 
 
 async def until_written(writer: KafkaWriter, topic: str, value: bytes) -> None:
@@ -117,3 +125,40 @@ class TestBuiltIn(WriterContract):
 
         assert [result.fault for result in doomed if result] == ["passing"] * 3
         assert "OUT_OF_ORDER_SEQUENCE_NUMBER" in "".join(faults) or "_FATAL" in "".join(faults)
+
+    async def test_a_new_client_that_cannot_be_made_is_tried_again_until_it_can(
+        self, bed: BuiltInBed, topic: str
+    ) -> None:
+        faults: list[str] = []
+        writer = KafkaWriter(bed.access, WriterSettings(delivery_timeout_ms=5_000), faulted=faults.append)
+        await begin_write(writer, topic, b"before")
+        writer._access = without_its_authority(bed.access)
+        bed.mock.fail_requests(PRODUCE, [KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER])
+
+        async with asyncio.timeout(20):
+            while not any("ssl.ca.location failed" in fault for fault in faults):
+                result = await begin_write(writer, topic, b"meanwhile")
+                assert result is None or result.fault == "passing"
+        writer._access = bed.access
+        await until_written(writer, topic, b"after")
+        await writer.close()
+
+        assert sum("ssl.ca.location failed" in fault for fault in faults) == 1
+
+    async def test_a_thread_that_fails_says_so_and_leaves_nothing_unanswered(
+        self, bed: BuiltInBed, topic: str
+    ) -> None:
+        ends: list[str] = []
+        settings = WriterSettings(delivery_timeout_ms=5_000)
+        writer = KafkaWriter(bed.access, settings, faulted=lambda what: None, on_fatal=ends.append)
+        await begin_write(writer, topic, b"before")
+        writer._access = None  # type: ignore[assignment]  # so that making a client fails as nothing should
+        bed.mock.fail_requests(PRODUCE, [KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER])
+
+        async with asyncio.timeout(20):
+            results = [await begin_write(writer, topic) for _ in range(3)]
+        await writer.close()
+
+        assert [result.fault for result in results if result] == ["passing"] * 3
+        assert len(ends) == 1
+        assert "a fault in the writer's thread: AttributeError" in ends[0]
