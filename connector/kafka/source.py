@@ -62,6 +62,7 @@ class KafkaSource:
         )
         self._bridge.start()
         self._watch = asyncio.get_running_loop().create_task(self._look_for_ever())
+        self._watch.add_done_callback(partial(_watch_ended, reading))
 
     def subscribe(self, topics: Sequence[str]) -> None:
         self._topics = frozenset(topics)
@@ -96,3 +97,8 @@ class KafkaSource:
                 self._bridge.ask(partial(self._member.complain, trouble.what))
             else:
                 self._bridge.ask(partial(self._member.looked, looks))
+
+
+def _watch_ended(reading: Reading, watch: asyncio.Task[None]) -> None:
+    if not watch.cancelled():
+        reading.faulted(f"the topics are not looked at any more: {watch.exception()!r}", is_fatal=True)

@@ -412,6 +412,18 @@ async def test_a_callback_that_fails_ends_the_member_since_the_poll_it_broke_may
     assert [is_fatal for _, is_fatal in recorder.faults] == [True]
 
 
+async def test_looks_at_the_topics_that_end_unexpectedly_end_the_member(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    source, recorder = await join()
+    await recorder.until_assigned(1)
+
+    source._topics = 5  # type: ignore[assignment]  # no look can cope with it
+    await recorder.until_fault("topics are not looked at any more", "TypeError")
+
+    assert [is_fatal for _, is_fatal in recorder.faults] == [True]
+
+
 async def test_a_client_that_refuses_partitions_ends_the_member(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
