@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
 from connector.engine.ports import Commit, CommitResult, TopicPartition
-from connector.kafka.access import Access
+from connector.kafka.cluster import Cluster
 from connector.kafka.errors import KafkaTrouble, error_of, words
 from connector.kafka.holdings import Holdings
 from connector.kafka.intake import Held
@@ -37,14 +37,14 @@ class Committer:
         consumer: Consumer,
         holdings: Holdings,
         store: SourcesStore,
-        access: Access,
+        cluster: Cluster,
         answer: Callable[[Sequence[CommitResult]], None],
         complain: Callable[[str], None],
     ) -> None:
         self._consumer = consumer
         self._holdings = holdings
         self._store = store
-        self._access = access
+        self._cluster = cluster
         self._answer = answer
         self._complain = complain
         self._queued: list[Commit] = []
@@ -113,6 +113,13 @@ class Committer:
                 self._note(held)
 
     def _send_and_wait(self, commits: Sequence[Commit]) -> KafkaError | None:
+        """A commit waits a whole session for a coordinator when the cluster is away, and takes no limit. So
+        something that takes one is asked first (not the group: it answers nothing while we leave it; and by
+        another client: this one must not be asked for topics inside its own callback)."""
+        try:
+            self._cluster.look([commits[0].tp.topic])
+        except KafkaTrouble as trouble:
+            return KafkaError(KafkaError._TRANSPORT, trouble.what)
         try:
             done = self._consumer.commit(offsets=[_offset(c) for c in commits], asynchronous=False)
         except KafkaException as error:
@@ -160,7 +167,7 @@ class Committer:
         return held
 
     def _words(self, error: KafkaError) -> str:
-        return self._access.redact(words(error))
+        return self._cluster.access.redact(words(error))
 
 
 def _is_metadata_refused(error: KafkaError) -> bool:

@@ -113,7 +113,7 @@ class Member:
             consumer=self._consumer,
             holdings=self._holdings,
             store=self._store,
-            access=cluster.access,
+            cluster=cluster,
             answer=self._answer,
             complain=self.complain,
         )

@@ -113,6 +113,26 @@ async def test_the_last_commit_is_made_without_metadata_that_is_too_long(
     assert committed(bed, tp) == (1, "")
 
 
+async def test_the_last_commit_does_not_wait_long_for_a_cluster_that_is_away(
+    bed: BuiltInBed, tp: TopicPartition
+) -> None:
+    produce(bed, tp.topic, [b"1"])
+    settings = MemberSettings(group=bed.names.group, start="earliest")
+    source = KafkaSource(  # with the client's own session timeout, 45 s
+        settings, access=bed.access, prefix=bed.names.prefix, capabilities=bed.capabilities
+    )
+    recorder = Recorder()
+    recorder.own(source, [tp.topic])
+    await recorder.until_read(tp, 1)
+    recorder.last_commits = lambda tps: [recorder.commit_of(tp, 1)]
+    bed.mock.take_down([1, 2, 3])
+
+    async with asyncio.timeout(15):
+        await source.close()
+
+    assert any("the last commit before handing back failed" in what for what, _ in recorder.faults)
+
+
 # ── positions ───────────────────────────────────────────────────────────────────────────────────
 
 
