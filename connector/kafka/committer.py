@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
@@ -27,6 +28,12 @@ ANSWER_WITHIN_S = 60.0
 """The client answers every request; should it forget one, commits must not stop for ever."""
 
 
+class Complain(Protocol):
+    """Tells what an operator must know; a fatal one ends the member."""
+
+    def __call__(self, what: str, *, is_fatal: bool = False) -> None: ...
+
+
 class Committer:
     """Used by the polling thread only. ``answer`` takes results to the engine, ``complain`` what an
     operator must know."""
@@ -39,7 +46,7 @@ class Committer:
         store: SourcesStore,
         cluster: Cluster,
         answer: Callable[[Sequence[CommitResult]], None],
-        complain: Callable[[str], None],
+        complain: Complain,
     ) -> None:
         self._consumer = consumer
         self._holdings = holdings
@@ -148,7 +155,7 @@ class Committer:
         try:
             self._store.note(replace(held.entry, watermark=held.committed))
         except KafkaTrouble as trouble:
-            self._complain(trouble.what)
+            self._complain(trouble.what, is_fatal=trouble.is_fatal)
 
     def _reject(self, commits: Sequence[Commit], error: str) -> None:
         results = [CommitResult(commit=c, error=error) for c in commits if self._is_live(c)]

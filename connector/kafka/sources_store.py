@@ -145,5 +145,6 @@ class SourcesStore:
             ) from None
 
     def _trouble(self, error: KafkaError) -> KafkaTrouble:
-        return KafkaTrouble(f"topic {self._topic}: {self._access.redact(words(error))}")
+        what = f"topic {self._topic}: {self._access.redact(words(error))}"
+        return KafkaTrouble(what, is_fatal=error.fatal() or error.code() == KafkaError._FATAL)
 
