@@ -117,6 +117,7 @@ class Service:
                 access_of(self._settings.own_cluster),
                 writer_settings_of(self._settings),
                 faulted=lambda what: self._log.warning("Kafka fault", client="writer", why=what),
+                on_fatal=self.fail,
             ),
             sender=self._sender,
             decoder=self._decoder,

@@ -112,7 +112,8 @@ class PeekSource:
                 if self._grants and not self._is_closing:
                     self._fetch()
         except KafkaException as error:
-            self._on_error(error_of(error))
+            # Going on would take what the failed call destroyed for a gap.
+            self._complain(self._access.redact(words(error_of(error))), is_fatal=True)
         finally:
             self._consumer.close()
 

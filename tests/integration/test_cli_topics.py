@@ -101,7 +101,8 @@ def test_one_broker_needs_as_many_replicas_as_are_set(topics: Topics) -> None:
     code, result = topics("create", "--set", "own_topics.replication_factor=5")
 
     assert code == 1
-    assert result["problems"][0]["what"] == "it does not exist, it needs 5 replicas, and the cluster has 1 broker(s)"
+    what = result["problems"][0]["what"]
+    assert what == "it does not exist, it needs 5 replicas, and the cluster has 1 broker(s)"
 
 
 def test_one_broker_is_too_few_unless_told_that_loss_may_be(topics: Topics) -> None:

@@ -81,6 +81,8 @@ def on_a_pipe(arguments: list[str], environment: dict[str, str]) -> Iterator[sub
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A shell that runs the tests in the background ignores SIGINT on behalf of all below it.
+        preexec_fn=_heed_interrupts,
     )
     try:
         yield process
@@ -89,6 +91,10 @@ def on_a_pipe(arguments: list[str], environment: dict[str, str]) -> Iterator[sub
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
+
+
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def ended(process: subprocess.Popen[str]) -> Ended:

@@ -74,13 +74,14 @@ async def test_a_topic_made_anew_while_it_is_read_is_read_from_its_beginning(
     await make_anew(bed, tp.topic)
     produce(bed, tp.topic, [b"new-%d" % n for n in range(count)])
     await recorder.until(lambda: recorder.live.get(tp, first) is not first, "a new epoch")
-    await recorder.until(lambda: recorder.values(tp)[-1] == b"new-%d" % (count - 1), "the new records")
+    # The old epoch may have read the end of the new log before anybody noticed: its beginning follows.
+    new = {b"new-%d" % n for n in range(count)}
+    await recorder.until(lambda: new <= set(recorder.values(tp)), "the new records")
     second = recorder.live[tp]
     source.commit([recorder.commit_of(tp, count)])
     await recorder.until(lambda: recorder.results[-1].commit.epoch == second.epoch, "the commit")
 
-    news = [value for value in recorder.values(tp) if value != b"old"]
-    assert sorted(set(news)) == sorted(b"new-%d" % n for n in range(count))
+    assert set(recorder.values(tp)) == {b"old"} | new
     assert any(jump.reason == "recreated" for jump in recorder.jumps)
     assert second.epoch != first.epoch
     assert second.topic_id != first.topic_id

@@ -144,7 +144,8 @@ async def test_a_file_that_goes_is_doubted(tmp_path: Path) -> None:
 
     world.file.unlink()
 
-    assert await world.polls() == [f"!{world.file}: cannot be read: No such file or directory; check the path"]
+    gone = f"!{world.file}: cannot be read: No such file or directory; check the path"
+    assert await world.polls() == [gone]
 
 
 async def test_a_confirmed_shrink_is_taken(tmp_path: Path) -> None:
