@@ -67,6 +67,7 @@ def measure(extent: Extent) -> Findings:
     spares = Spares(extent.spare_runs)
     few: list[Delivered] = []
     many: list[Delivered] = []
+    waking: list[Delivered] = []
     bare: list[float] = []
     minimal: list[float] = []
     with ExitStack() as stack:
@@ -79,12 +80,14 @@ def measure(extent: Extent) -> Findings:
         fill(cluster, _BACKLOG_TOPIC, records, extent.records)
         cluster.create_topic(_PACED_TOPIC, partitions=PARTITIONS)
         bench = Bench(cluster, registry.url, receiver, records)
+        deliver_backlog = partial(bench.deliver, _BACKLOG_TOPIC, records=extent.records)
         others = Others()
         for number in range(1, extent.rounds + 1):
             say(f"round {number} of {extent.rounds}")
             for hosts, found in ((FEW, few), (MANY, many)):
-                deliver = partial(bench.deliver, _BACKLOG_TOPIC, records=extent.records, hosts=hosts)
-                found += spares.run(f"{hosts} endpoints", deliver)
+                found += spares.run(f"{hosts} endpoints", partial(deliver_backlog, hosts=hosts))
+            wake = partial(deliver_backlog, hosts=FEW, is_awake=False)
+            waking += spares.run("a receiver that sleeps", wake)
             send = partial(bench.send, requests=extent.bare_requests)
             bare += spares.run("sender alone", partial(send, "sender_loop"))
             minimal += spares.run("minimal sender", partial(send, "minimal_sender"))
@@ -101,6 +104,7 @@ def measure(extent: Extent) -> Findings:
         records=extent.records,
         few=few,
         many=many,
+        waking=waking,
         bare_per_cpu_s=bare,
         minimal_per_cpu_s=minimal,
         paced=paced,

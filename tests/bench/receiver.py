@@ -37,9 +37,10 @@ class Receiver:
         """The endpoints of the first ``count`` hosts."""
         return [f"http://{address}:{self.port}/hooks" for address in self._addresses[:count]]
 
-    def reset(self, *, is_timing: bool = False) -> None:
-        """Forget what came. From now on time stamped records, or not."""
-        self._ask(do="reset", is_timing=is_timing)
+    def reset(self, *, is_timing: bool = False, is_awake: bool = False) -> None:
+        """Forget what came. From now on time stamped records, or not; wait for requests asleep, as a server
+        does, or awake, so that whoever sends is not billed for waking it."""
+        self._ask(do="reset", is_timing=is_timing, is_awake=is_awake)
 
     def counts(self) -> Counts:
         return Counts(*self._ask(do="counts"))

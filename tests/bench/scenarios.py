@@ -59,9 +59,10 @@ class Bench:
         self._receiver = receiver
         self._records = records
 
-    def deliver(self, topic: str, *, records: int, hosts: int) -> Delivered:
-        """Deliver the backlog of ``topic`` with a new connector. May raise ``Dropped``."""
-        return undisturbed(lambda: self._deliver(topic, records, hosts))
+    def deliver(self, topic: str, *, records: int, hosts: int, is_awake: bool = True) -> Delivered:
+        """Deliver the backlog of ``topic`` with a new connector, to a receiver that is awake all the time or
+        sleeps whenever it has nothing to do. May raise ``Dropped``."""
+        return undisturbed(lambda: self._deliver(topic, records, hosts, is_awake))
 
     @contextmanager
     def paced(self, topic: str, *, hosts: int) -> Iterator[Callable[..., Paced]]:
@@ -79,8 +80,8 @@ class Bench:
             yield pace
 
     def send(self, program: Literal["sender_loop", "minimal_sender"], *, requests: int) -> float:
-        """POSTs per CPU second of a sender alone. May raise ``Dropped``."""
-        self._receiver.reset()
+        """POSTs per CPU second of a sender alone, to a receiver that is awake. May raise ``Dropped``."""
+        self._receiver.reset(is_awake=True)
         urls = json.dumps(self._receiver.urls(_SENDER_HOSTS))
         command = [sys.executable, "-m", f"tests.bench.{program}", urls, str(requests)]
         cpu_s = undisturbed(
@@ -88,8 +89,8 @@ class Bench:
         )
         return requests / cpu_s
 
-    def _deliver(self, topic: str, records: int, hosts: int) -> Delivered:
-        self._receiver.reset()
+    def _deliver(self, topic: str, records: int, hosts: int, is_awake: bool) -> Delivered:
+        self._receiver.reset(is_awake=is_awake)
         with self._connector(topic, hosts, start="earliest") as connector:
             pid = connector.process.pid
             warm = self._await_requests(int(records * _WARM_SHARE))
