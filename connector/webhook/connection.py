@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 from connector.core.outcome import Reply
+from connector.webhook.exchange import Exchange
+from connector.webhook.origin import Origin
 from connector.webhook.reply import ReplyFault, ReplyReader
-
-if TYPE_CHECKING:
-    from connector.webhook.exchange import Exchange
-    from connector.webhook.pool import Origin
 
 
 class ConnectionOwner(Protocol):
@@ -48,7 +46,7 @@ class Connection(asyncio.Protocol):
         "used_at_s",
     )
 
-    def __init__(self, origin: Origin, owner: ConnectionOwner) -> None:
+    def __init__(self, origin: Origin[Connection], owner: ConnectionOwner) -> None:
         self.origin = origin
         self.exchange: Exchange | None = None
         self.is_fresh = True

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from connector.core.outcome import Failure, Reply
 
-if TYPE_CHECKING:
-    from connector.webhook.connection import Connection
-    from connector.webhook.pool import Origin
+
+class Carrier(Protocol):
+    """The connection that carries an exchange, as far as the exchange is concerned."""
+
+    @property
+    def has_reply_begun(self) -> bool:
+        """Whether any byte of the reply has come."""
+
+    def abort(self) -> None:
+        """Close at once and drop the exchange without a word."""
 
 
 class Exchange:
@@ -28,20 +35,17 @@ class Exchange:
         "is_resent",
         "is_settled",
         "opening",
-        "origin",
         "request",
         "slot",
     )
 
     def __init__(
         self,
-        origin: Origin,
         request: bytes,
         deadline_s: float,
         context: Any,  # the caller's, handed back untouched
         done: Callable[[Any, Reply | Failure], None],
     ) -> None:
-        self.origin = origin
         self.request = request
         self.deadline_s = deadline_s
         self.context = context
@@ -49,5 +53,5 @@ class Exchange:
         self.slot = 0
         self.is_resent = False  # after a kept connection broke; it is done once
         self.is_settled = False
-        self.connection: Connection | None = None
-        self.opening: asyncio.Task[Connection | Failure] | None = None
+        self.connection: Carrier | None = None
+        self.opening: asyncio.Task[object] | None = None

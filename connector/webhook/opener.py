@@ -15,7 +15,7 @@ from time import monotonic
 from connector.core.outcome import Failure
 from connector.webhook.connection import Connection, ConnectionOwner
 from connector.webhook.guard import Address, Network, first_refusal
-from connector.webhook.pool import Origin
+from connector.webhook.origin import Origin
 from connector.webhook.resolver import LookupFailed, Resolver
 
 ADDRESSES_TRIED_MAX = 4
@@ -33,7 +33,7 @@ class Opener:
         self._tls = tls
 
     async def open(
-        self, origin: Origin, owner: ConnectionOwner, deadline_s: float
+        self, origin: Origin[Connection], owner: ConnectionOwner, deadline_s: float
     ) -> Connection | Failure:
         """A connection to a vetted address of ``origin``, or why there is none.
 
@@ -56,7 +56,7 @@ class Opener:
         # like a lack of addresses of our own.
         return next((failure for failure in failures if failure.kind != "resources"), failures[0])
 
-    async def _vetted(self, origin: Origin) -> Sequence[Address] | Failure:
+    async def _vetted(self, origin: Origin[Connection]) -> Sequence[Address] | Failure:
         if origin.literal is not None:
             return (origin.literal,)
         try:
@@ -72,7 +72,7 @@ class Opener:
         return addresses
 
     async def _connect(
-        self, origin: Origin, owner: ConnectionOwner, address: Address, limit_s: float | None
+        self, origin: Origin[Connection], owner: ConnectionOwner, address: Address, limit_s: float | None
     ) -> Connection | Failure:
         connection = Connection(origin, owner)
         is_tls = origin.scheme == "https"

@@ -10,48 +10,19 @@ from __future__ import annotations
 import asyncio
 import heapq
 import resource
-from collections import deque
 from collections.abc import Iterator
 from time import monotonic
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from connector.webhook.connection import Connection
-from connector.webhook.guard import Address
-from connector.webhook.reply import KnownReply
+from connector.webhook.origin import Origin
 from connector.webhook.target import Scheme, Target
-
-if TYPE_CHECKING:
-    from connector.webhook.exchange import Exchange
 
 _REAP_EVERY_S = 1.0
 _FILE_LIMIT_SHARE = 0.8
 
 
-class Origin:
-    """Where connections lead: scheme, host and port. All https origins of a process share one TLS
-    identity (authorities, and the host as server name), so it needs no further part in the key.
-
-    ``idle`` is a stack of connections; ``claimed`` counts those open or being opened; ``waiting`` are
-    exchanges beyond the limit, oldest first, settled ones among them.
-    """
-
-    __slots__ = (
-        "__weakref__", "claimed", "host", "idle", "known_reply", "literal", "port", "scheme", "waiting",
-    )  # fmt: skip
-
-    def __init__(self, scheme: Scheme, host: str, port: int, literal: Address | None) -> None:
-        self.scheme = scheme
-        self.host = host
-        self.port = port
-        self.literal = literal
-        self.idle: dict[Connection, None] = {}
-        self.claimed = 0
-        self.waiting: deque[Exchange] = deque()
-        self.known_reply = KnownReply()
-
-    def __str__(self) -> str:
-        return f"{self.scheme}://{self.host}:{self.port}"
+_Key = tuple[Scheme, str, int]
 
 
 class Pool:
@@ -72,8 +43,8 @@ class Pool:
         self._per_origin_max = connections_per_origin_max
         self._life_s = connection_life_ms / 1000
         self._idle_s = idle_ms / 1000
-        # An origin lives as long as an endpoint, an exchange or a connection leads to it.
-        self._origins: WeakValueDictionary[tuple[Scheme, str, int], Origin] = WeakValueDictionary()
+        # An origin lives as long as an endpoint or a connection, open or being opened, leads to it.
+        self._origins: WeakValueDictionary[_Key, Origin[Connection]] = WeakValueDictionary()
         self._connections: set[Connection] = set()
         # Retired, but open until the loop says that they are gone.
         self._closing: set[Connection] = set()
@@ -82,7 +53,7 @@ class Pool:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    def origin(self, target: Target) -> Origin:
+    def origin(self, target: Target) -> Origin[Connection]:
         """The origin of a target, shared by all endpoints there."""
         key = (target.scheme, target.host, target.port)
         origin = self._origins.get(key)
@@ -90,7 +61,7 @@ class Pool:
             origin = self._origins[key] = Origin(*key, target.literal)
         return origin
 
-    def take(self, origin: Origin, now_s: float) -> Connection | None:
+    def take(self, origin: Origin[Connection], now_s: float) -> Connection | None:
         """An idle connection, the last used first so that the others age and are closed."""
         while origin.idle:
             connection, _ = origin.idle.popitem()
@@ -99,7 +70,7 @@ class Pool:
             self._close(connection)
         return None
 
-    def claim(self, origin: Origin) -> bool:
+    def claim(self, origin: Origin[Connection]) -> bool:
         """Reserve room for one more connection; ``False`` at a limit. Each claim is released once."""
         if origin.claimed >= self._per_origin_max:
             return False
@@ -110,7 +81,7 @@ class Pool:
         self._empty.clear()
         return True
 
-    def release(self, origin: Origin) -> None:
+    def release(self, origin: Origin[Connection]) -> None:
         """Give back a claim: its connection is closed, or was never opened."""
         origin.claimed -= 1
         self._claimed -= 1

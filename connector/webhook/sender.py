@@ -26,7 +26,8 @@ from connector.webhook.exchange import Exchange
 from connector.webhook.guard import parse_networks
 from connector.webhook.head import request_head
 from connector.webhook.opener import Opener
-from connector.webhook.pool import Origin, Pool
+from connector.webhook.origin import Origin
+from connector.webhook.pool import Pool
 from connector.webhook.reply import ReplyFault
 from connector.webhook.resolver import AresLookup, Lookup, Resolver
 from connector.webhook.target import parse_target
@@ -38,7 +39,7 @@ class PreparedEndpoint:
 
     __slots__ = ("head", "origin", "url")
 
-    def __init__(self, url: str, origin: Origin, head: bytes) -> None:
+    def __init__(self, url: str, origin: Origin[Connection], head: bytes) -> None:
         self.url = url
         self.origin = origin
         self.head = head
@@ -123,16 +124,16 @@ class WebhookSender:
         prepared = cast(PreparedEndpoint, endpoint)
         now_s = monotonic()
         request = b"%b%bContent-Length: %d\r\n\r\n%b" % (prepared.head, headers, len(body), body)
-        exchange = Exchange(prepared.origin, request, now_s + timeout_ms / 1000, context, done)
+        exchange = Exchange(request, now_s + timeout_ms / 1000, context, done)
         if self._is_closed:
             self._fail(exchange, Failure("reset", "the sender is closed"))
             return
         exchange.slot = self._deadlines.add(exchange, exchange.deadline_s)
-        connection = self._pool.take(exchange.origin, now_s)
+        connection = self._pool.take(prepared.origin, now_s)
         if connection is not None:
             connection.send(exchange, now_s)
         else:
-            self._open_or_wait(exchange)
+            self._open_or_wait(prepared.origin, exchange)
 
     async def reach(self, endpoint: Endpoint, timeout_ms: int) -> Failure | None:
         """Open a connection as for a delivery (look-up, guard, TLS), send nothing, and close it: why there
@@ -197,16 +198,16 @@ class WebhookSender:
             self._fail(exchange, Failure("reset", "the connection closed without a reply"))
         else:
             exchange.is_resent = True
-            self._open_or_wait(exchange)
+            self._open_or_wait(connection.origin, exchange)
 
     # Opening and waiting.
 
-    def _open_or_wait(self, exchange: Exchange) -> None:
-        if self._pool.claim(exchange.origin):
-            self._start_opening(exchange)
-        elif exchange.origin.claimed and self._waiting < self._waiting_max:
+    def _open_or_wait(self, origin: Origin[Connection], exchange: Exchange) -> None:
+        if self._pool.claim(origin):
+            self._start_opening(origin, exchange)
+        elif origin.claimed and self._waiting < self._waiting_max:
             self._waiting += 1
-            exchange.origin.waiting.append(exchange)
+            origin.waiting.append(exchange)
         else:
             self._fail(exchange, Failure("resources", "the limit of connections is reached"))
 
@@ -218,13 +219,13 @@ class WebhookSender:
         else:
             connection.send(waiting, monotonic())
 
-    def _serve_waiting(self, origin: Origin) -> None:
+    def _serve_waiting(self, origin: Origin[Connection]) -> None:
         """A connection to ``origin`` is gone: open one for the exchange that has waited longest."""
         exchange = self._next_waiting(origin)
         if exchange is not None:
-            self._open_or_wait(exchange)
+            self._open_or_wait(origin, exchange)
 
-    def _next_waiting(self, origin: Origin) -> Exchange | None:
+    def _next_waiting(self, origin: Origin[Connection]) -> Exchange | None:
         while origin.waiting:
             exchange = origin.waiting.popleft()
             self._waiting -= 1
@@ -232,14 +233,16 @@ class WebhookSender:
                 return exchange
         return None
 
-    def _start_opening(self, exchange: Exchange) -> None:
-        opening = self._opener.open(exchange.origin, self, exchange.deadline_s)
-        task = asyncio.get_running_loop().create_task(opening, name=f"open {exchange.origin}")
+    def _start_opening(self, origin: Origin[Connection], exchange: Exchange) -> None:
+        opening = self._opener.open(origin, self, exchange.deadline_s)
+        task = asyncio.get_running_loop().create_task(opening, name=f"open {origin}")
         exchange.opening = task
         self._openings.add(task)
-        task.add_done_callback(partial(self._opened, exchange))
+        task.add_done_callback(partial(self._opened, origin, exchange))
 
-    def _opened(self, exchange: Exchange, task: asyncio.Task[Connection | Failure]) -> None:
+    def _opened(
+        self, origin: Origin[Connection], exchange: Exchange, task: asyncio.Task[Connection | Failure]
+    ) -> None:
         # In a callback rather than a coroutine: this runs even if the task was cancelled unstarted.
         self._openings.discard(task)
         exchange.opening = None
@@ -251,11 +254,11 @@ class WebhookSender:
             else:
                 opened.send(exchange, monotonic())
             return
-        self._pool.release(exchange.origin)
+        self._pool.release(origin)
         if not exchange.is_settled:
-            lost = Failure("connect", f"{exchange.origin} closed the connection at once")
+            lost = Failure("connect", f"{origin} closed the connection at once")
             self._fail(exchange, opened if isinstance(opened, Failure) else lost)
-        self._serve_waiting(exchange.origin)
+        self._serve_waiting(origin)
 
     # Ends.
 
