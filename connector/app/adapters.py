@@ -8,8 +8,8 @@ from connector.avro.registry_http import RegistrySettings
 from connector.core.composer import Composer, compile_composer
 from connector.core.subscription import Subscription
 from connector.engine.dispatcher import DispatchLimits
+from connector.engine.flow import FlowLimits
 from connector.engine.ports import Capabilities
-from connector.engine.pump import FlowLimits
 from connector.engine.worker import WorkerLimits
 from connector.kafka.access import Access
 from connector.kafka.member import MemberSettings

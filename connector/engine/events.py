@@ -14,9 +14,10 @@ from connector.core.event import Decoded, Event, NeedsSchema, Poison, Skipped
 from connector.core.ledger import Regressed, Ticket
 from connector.core.record import Record
 from connector.engine.dispatcher import Dispatcher
+from connector.engine.flow import Flow
+from connector.engine.intake import TAKEN, Held, NotDue, Taken
 from connector.engine.lanes import Delivery, Lanes
 from connector.engine.ports import Clock, Decoder, SchemaAnswer, SchemaReady, SchemaUnknown, SchemaUnreachable
-from connector.engine.pump import TAKEN, Flow, Held, NotDue, Taken
 from connector.engine.schemas import SchemaWait
 from connector.engine.settlement import Settlement
 
@@ -26,7 +27,7 @@ the producer may have registered it on a node that has not told the others yet."
 
 
 class EventIntake:
-    """Implements :class:`~connector.engine.pump.Intake` for source topics.
+    """Implements :class:`~connector.engine.intake.Intake` for source topics.
 
     ``poison_run_max``: so many poison records in a row hold their partition, since a whole topic of
     poison is a wrong format in the settings and not a thousand bad records.

@@ -23,10 +23,11 @@ from connector.core.record import Record
 from connector.core.topic_names import tier_delay_ms
 from connector.core.trail import Trail
 from connector.engine.dispatcher import Dispatcher
+from connector.engine.flow import Flow
+from connector.engine.intake import TAKEN, Held, NotDue, Taken
 from connector.engine.lanes import Delivery, Lane, Lanes
 from connector.engine.outbox import Outbox, ToDeadLetters, ToTier
 from connector.engine.ports import Clock, Decoder, SchemaAnswer, SchemaReady, SchemaUnknown, SchemaUnreachable
-from connector.engine.pump import TAKEN, Flow, Held, NotDue, Taken
 from connector.engine.schemas import SchemaWait
 from connector.engine.settlement import Settlement
 
@@ -49,7 +50,7 @@ twentieth of its delay, within these bounds."""
 
 
 class TierIntake:
-    """Implements :class:`~connector.engine.pump.Intake` for the tiers' topics."""
+    """Implements :class:`~connector.engine.intake.Intake` for the tiers' topics."""
 
     def __init__(
         self,

@@ -17,10 +17,12 @@ from connector.core.composer import Composer
 from connector.core.subscription import Subscription
 from connector.engine.dispatcher import Dispatcher, DispatchLimits
 from connector.engine.events import EventIntake
+from connector.engine.flow import FlowLimits
+from connector.engine.intake import Intake
 from connector.engine.lanes import Lanes
 from connector.engine.outbox import Outbox
 from connector.engine.ports import Clock, Decoder, Log, Sender, Source, Writer
-from connector.engine.pump import FlowLimits, Intake, Pump
+from connector.engine.pump import Pump
 from connector.engine.schemas import SchemaWait
 from connector.engine.settlement import Settlement
 from connector.engine.tasks import Tasks

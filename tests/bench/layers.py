@@ -27,6 +27,7 @@ from connector.core.record import Headers, Record
 from connector.core.subscription import Secrets, Subscription
 from connector.engine.clock import SystemClock
 from connector.engine.dispatcher import DispatchLimits
+from connector.engine.flow import FlowLimits
 from connector.engine.ports import (
     Assignment,
     Commit,
@@ -39,7 +40,6 @@ from connector.engine.ports import (
     SchemaReady,
     TopicPartition,
 )
-from connector.engine.pump import FlowLimits
 from connector.engine.worker import Worker, WorkerLimits
 from connector.kafka.access import Access, consumer_properties
 from connector.kafka.intake import Held, sort

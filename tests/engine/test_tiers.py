@@ -186,7 +186,7 @@ async def test_a_letter_given_back_unsettled_is_no_copy_when_it_is_read_again():
 @virtual
 async def test_only_so_many_letters_are_remembered():
     world = World.new()
-    intake = world.worker.pumps[1]._intake
+    intake = world.worker.pumps[1]._turns._intake
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(tiers, "COPIES_MAX", 3)
     for offset in range(10):
@@ -231,7 +231,7 @@ async def test_a_subscription_heard_of_in_time_gets_its_letter():
 @virtual
 async def test_only_so_many_unheard_subscriptions_are_remembered():
     world = World.new()
-    intake = world.worker.pumps[1]._intake
+    intake = world.worker.pumps[1]._turns._intake
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(tiers, "UNHEARD_MAX", 3)
     for n in range(10):

@@ -34,6 +34,7 @@ from connector.core.record import Record
 from connector.core.subscription import Subscription
 from connector.core.topic_names import parked_topic, tier_delay_ms, tier_topic
 from connector.engine.dispatcher import DispatchLimits
+from connector.engine.flow import FlowLimits
 from connector.engine.ports import (
     Commit,
     CommitResult,
@@ -45,7 +46,6 @@ from connector.engine.ports import (
     TopicPartition,
     WriteFault,
 )
-from connector.engine.pump import FlowLimits
 from connector.engine.worker import WorkerLimits
 from tests.support.simulated_group import Group
 from tests.support.virtual_time import VirtualClock, run_virtual

@@ -22,6 +22,7 @@ from connector.core.record import Headers, Record
 from connector.core.subscription import Secrets, Subscription
 from connector.core.topic_names import tier_delay_ms, tier_topic
 from connector.engine.dispatcher import DispatchLimits
+from connector.engine.flow import FlowLimits
 from connector.engine.ports import (
     Assignment,
     Clock,
@@ -36,7 +37,6 @@ from connector.engine.ports import (
     SchemaReady,
     TopicPartition,
 )
-from connector.engine.pump import FlowLimits
 from connector.engine.worker import Worker, WorkerLimits
 from tests.support.virtual_time import VirtualClock
 

@@ -1,0 +1,92 @@
+"""The committer: what is settled is committed, every second, and sooner when much was settled.
+
+What a commit says is decided by :mod:`connector.core.commits`; this asks the source for those that are
+due and tells the flows what the broker answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+from connector.core.accounts import Accounts
+from connector.core.commits import CommitPlan
+from connector.engine.flow import Flow
+from connector.engine.ports import Clock, Commit, CommitResult, Log, Source, TopicPartition
+
+
+class Committer:
+    """Commits one group's flows every ``commit_interval_ms``, or ``settled_per_commit`` settled records
+    after the last time, whichever comes first."""
+
+    def __init__(
+        self,
+        *,
+        flows: Mapping[TopicPartition, Flow],
+        source: Source,
+        accounts: Accounts,
+        clock: Clock,
+        log: Log,
+        commit_interval_ms: int,
+        settled_per_commit: int,
+    ) -> None:
+        self._flows = flows
+        self._source = source
+        self._accounts = accounts
+        self._clock = clock
+        self._log = log
+        self._commit_interval_ms = commit_interval_ms
+        self._settled_per_commit = settled_per_commit
+        self._settled_at_commit = 0
+
+    async def commit_for_ever(self) -> None:
+        while True:
+            waited_ms = 0
+            while waited_ms < self._commit_interval_ms:
+                await asyncio.sleep(min(100, self._commit_interval_ms) / 1_000)
+                waited_ms += 100
+                if self._accounts.records_settled - self._settled_at_commit >= self._settled_per_commit:
+                    break
+            self.commit_now()
+
+    def commit_now(self) -> None:
+        """Ask for every commit that is due."""
+        self._settled_at_commit = self._accounts.records_settled
+        commits = self.due(self._flows.values(), is_final=False)
+        if commits:
+            self._source.commit(commits)
+
+    def due(self, flows: Iterable[Flow], *, is_final: bool) -> list[Commit]:
+        """The commits that ``flows`` are due, ``is_final`` when they are the last of their epochs."""
+        commits = []
+        now_ms = self._clock.monotonic_ms()
+        for flow in flows:
+            plan = flow.commits.plan(
+                flow.ledger, now_ms=now_ms, leader_epoch=flow.leader_epoch, is_final=is_final
+            )
+            if plan is not None:
+                self._accounts.done_sets_dropped += plan.has_dropped_done_set
+                commits.append(
+                    Commit(tp=flow.tp, epoch=flow.epoch, offset=plan.offset, metadata=plan.metadata)
+                )
+        return commits
+
+    def committed(self, results: Sequence[CommitResult]) -> None:
+        """The broker has answered; what it refused is due again."""
+        for result in results:
+            flow = self._flows.get(result.commit.tp)
+            if flow is None or flow.epoch != result.commit.epoch:
+                continue
+            plan = CommitPlan(result.commit.offset, result.commit.metadata)
+            if result.error:
+                self._accounts.commits_failed += 1
+                flow.commits.reject(plan, is_metadata_refused=result.is_metadata_refused)
+                self._log.warning(
+                    "commit failed; it is tried again",
+                    partition=str(flow.tp),
+                    offset=result.commit.offset,
+                    why=result.error,
+                )
+            else:
+                self._accounts.commits += 1
+                flow.commits.acknowledge(plan)
