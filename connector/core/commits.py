@@ -18,6 +18,10 @@ ANSWER_MAX_MS: Final = 90_000
 lost answer must not stop commits for ever."""
 
 
+Basis = tuple[int, int, int]
+"""The ledger's watermark and version, and the leader epoch."""
+
+
 @dataclass(frozen=True, slots=True)
 class CommitPlan:
     """Commit ``offset`` (the next one to read) with ``metadata`` (empty: no done-set).
@@ -32,14 +36,23 @@ class CommitPlan:
 
 
 class CommitState:
-    """What the group is known to have committed for one partition in this epoch."""
+    """What the group is known to have committed for one partition in this epoch.
 
-    __slots__ = ("_committed", "_is_metadata_refused", "_pending", "_pending_since_ms", "_topic_id")
+    Beside each plan stands its *basis*, all that it was made of: while the basis of the committed plan
+    holds, nothing is encoded, since an idle partition may have a large done-set and is asked every second.
+    """
+
+    __slots__ = (
+        "_committed", "_committed_basis", "_is_metadata_refused", "_pending", "_pending_basis",
+        "_pending_since_ms", "_topic_id",
+    )  # fmt: skip
 
     def __init__(self, *, topic_id: str) -> None:
         self._topic_id = topic_id
         self._committed: CommitPlan | None = None
+        self._committed_basis: Basis | None = None
         self._pending: CommitPlan | None = None
+        self._pending_basis: Basis | None = None
         self._pending_since_ms = 0
         self._is_metadata_refused = False
 
@@ -59,11 +72,16 @@ class CommitState:
         """
         if self._pending is not None and not is_final and now_ms - self._pending_since_ms < ANSWER_MAX_MS:
             return None
+        basis = ledger.watermark, ledger.version, leader_epoch
+        if basis == self._committed_basis:
+            return None
         plan = self._plan(ledger, leader_epoch)
         if plan == self._committed:
+            self._committed_basis = basis
             return None
         assert plan.offset >= self.committed_offset, "a watermark never moves backwards"
         self._pending = plan
+        self._pending_basis = basis
         self._pending_since_ms = now_ms
         return plan
 
@@ -71,6 +89,7 @@ class CommitState:
         """The broker took this commit. Ignored for one that was given up: a later one is on its way."""
         if plan == self._pending:
             self._committed = plan
+            self._committed_basis = self._pending_basis
             self._pending = None
 
     def reject(self, plan: CommitPlan, *, is_metadata_refused: bool) -> None:

@@ -77,9 +77,11 @@ class Ledger:
 
     ``window`` counts the tickets between the watermark and the last admitted offset, settled ones
     included: it bounds the done-set. ``open_count`` and ``open_bytes`` count the unsettled ones.
+    ``version`` rises whenever :meth:`settled_above` may have changed, unless the watermark moved with it,
+    so that nobody need ask to know that it has not (held by ``tests/core/test_commits.py``).
     """
 
-    __slots__ = ("_done", "_next_offset", "_tickets", "is_live", "open_bytes", "open_count")
+    __slots__ = ("_done", "_next_offset", "_tickets", "is_live", "open_bytes", "open_count", "version")
 
     def __init__(self, *, position: int, done: Done | None = None) -> None:
         self._tickets: deque[Ticket] = deque()
@@ -87,6 +89,7 @@ class Ledger:
         self._done = done
         self.open_count = 0
         self.open_bytes = 0
+        self.version = 0
         self.is_live = True
 
     @property
@@ -115,12 +118,14 @@ class Ledger:
         self._next_offset = offset + 1
         size_bytes = record.size_bytes
         ticket = Ticket(self, offset, size_bytes, record.timestamp_ms)
-        if self._done is not None and self._was_done(record):
-            # Kept in the window, so that the next done-set still says so if we stop here.
-            ticket.is_settled = True
-            if self._tickets:
-                self._tickets.append(ticket)
-            return None
+        if self._done is not None:
+            self.version += 1
+            if self._was_done(record):
+                # Kept in the window, so that the next done-set still says so if we stop here.
+                ticket.is_settled = True
+                if self._tickets:
+                    self._tickets.append(ticket)
+                return None
         self._tickets.append(ticket)
         self.open_count += 1
         self.open_bytes += size_bytes
@@ -131,6 +136,7 @@ class Ledger:
         assert ticket.ledger is self, "a ticket is settled in the ledger that gave it out"
         assert not ticket.is_settled, "a ticket is settled once"
         ticket.is_settled = True
+        self.version += 1
         self.open_count -= 1
         self.open_bytes -= ticket.size_bytes
         tickets = self._tickets
@@ -139,7 +145,9 @@ class Ledger:
 
     def reach_end(self, end_offset: int) -> None:
         """Nothing exists below ``end_offset`` that was not read: the watermark may pass markers."""
-        self._next_offset = max(self._next_offset, end_offset)
+        if end_offset > self._next_offset:
+            self._next_offset = end_offset
+            self.version += 1
 
     def settled_above(self) -> list[int]:
         """Offsets settled at or above the watermark, ascending: what the done-set holds. Those of an
