@@ -24,7 +24,7 @@ from connector.app.adapters import (
     tier_source_of,
     writer_settings_of,
 )
-from connector.app.beginnings import never_begun
+from connector.app.beginnings import never_begun, owners_beside, shared_prefix
 from connector.app.own_topics import OwnTopics
 from connector.app.refusal import Refusal
 from connector.core.subscription import Subscription
@@ -250,6 +250,7 @@ class Service:
         while True:
             self._has_waited = False
             await self._read_subscriptions()
+            await self._when_reachable(self._need_own_prefix)
             tiers = await self._when_reachable(self._prepare_topics)
             self._read = await self._when_reachable(self._match)
             if not self._has_waited:
@@ -262,6 +263,13 @@ class Service:
             raise Refusal(str(mistakes)) from None
         self._warn(loaded.warnings)
         self._subscriptions = self._wanted = loaded.subscriptions
+
+    async def _need_own_prefix(self) -> None:
+        """Refuse a prefix that another group uses, before any topic is made under it."""
+        others = await asyncio.to_thread(owners_beside, self._settings, self._capabilities)
+        if others:
+            what, cure = shared_prefix(self._settings, others)
+            raise Refusal(f"{what}. Mend it: {cure}")
 
     async def _prepare_topics(self) -> dict[int, str]:
         problems = await self._own_topics.ensure(self._subscriptions)

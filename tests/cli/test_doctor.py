@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from connector.app.doctor.examine import Examination, examine
 from connector.app.doctor.finding import Finding
@@ -20,6 +21,7 @@ from connector.app.doctor.registry import clock
 from connector.app.doctor.rounds import Rounds
 from connector.cli.commands.doctor import exit_code
 from connector.cli.main import main
+from connector.core.start import Entry, encode_key, encode_value
 from connector.kafka.mock_cluster import CAPABILITIES, MockCluster
 from connector.settings import Settings, load_settings
 from tests.support.fake_registry import FakeRegistry
@@ -88,6 +90,7 @@ async def test_a_sound_connector_has_nothing_to_mend(mock_kafka: MockCluster, lo
         "Kafka": ["ok"],
         "source topics": ["ok"],
         "own topics": ["ok"],
+        "prefix": ["ok"],
         "group": ["unknown"],  # the built-in cluster cannot describe groups
         "start": ["ok"],
         "schema registry": ["ok"],
@@ -123,6 +126,22 @@ async def test_a_topic_never_begun_needs_a_start_setting(mock_kafka: MockCluster
     assert finding.verdict == "problem"
     assert finding.text == "group webhook-connector has never read post.created, and start is not set"
     assert "set start: latest" in finding.cure
+
+
+async def test_a_prefix_that_another_group_uses_is_a_problem(mock_kafka: MockCluster, load: Load) -> None:
+    mock_kafka.create_topic("webhooks.sources")
+    producer = Producer({"bootstrap.servers": mock_kafka.bootstrap_servers})
+    for group in ("webhook-connector", "webhook-connector.retry", "theirs", "theirs.retry"):
+        entry = Entry(group=group, topic="post.created", topic_id="", partition=0, started=0, partitions=1)
+        producer.produce("webhooks.sources", key=encode_key(entry), value=encode_value(entry))
+    assert producer.flush(20) == 0
+
+    found = await examined(load(mock_kafka.bootstrap_servers))
+
+    (finding,) = found["prefix"]
+    assert finding.verdict == "problem"
+    assert finding.text.startswith("prefix webhooks belongs to another connector, of group theirs: two")
+    assert finding.cure.startswith("set a prefix of its own for group webhook-connector")
 
 
 async def test_the_registry_is_asked_and_its_clock_compared(mock_kafka: MockCluster, load: Load) -> None:

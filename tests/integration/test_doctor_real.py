@@ -73,6 +73,7 @@ def test_a_connector_ready_to_start_has_nothing_to_mend(
         "Kafka": ["ok"],
         "source topics": ["ok"],
         "own topics": ["ok"],
+        "prefix": ["ok"],
         "group": ["ok"],
         "start": ["ok"],
         "schema registry": ["ok"],

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from connector.core.start import Entry, encode_key, encode_value
 from deploy.testbed import KafkaCluster
 from tests.support.avro_records import framed
 from tests.support.connector_process import (
@@ -57,6 +58,15 @@ def produce(kafka: KafkaCluster, topic: str, *ids: str) -> None:
     producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "linger.ms": 0})
     for id_ in ids:
         producer.produce(topic, json.dumps({"id": id_}).encode())
+    assert producer.flush(20) == 0
+
+
+def remember(kafka: KafkaCluster, sources: str, topic: str, *groups: str) -> None:
+    """Entries of other groups in a sources topic."""
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "linger.ms": 0})
+    for group in groups:
+        entry = Entry(group=group, topic=topic, topic_id="", partition=0, started=0, partitions=1)
+        producer.produce(sources, key=encode_key(entry), value=encode_value(entry))
     assert producer.flush(20) == 0
 
 
@@ -242,6 +252,25 @@ def test_a_topic_never_begun_without_a_start_setting_is_refused(
     assert code == 2
     assert f"group {names.group} has never read {names.topic()}. Say where to begin with start:" in log
     assert "Traceback" not in log
+
+
+def test_a_prefix_that_another_group_uses_is_refused_once_and_nothing_is_made_under_it(
+    kafka: KafkaCluster, names: Names, receiver: Receiver, settings: Settings, tmp_path: Path
+) -> None:
+    sources = f"{names.prefix}.sources"
+    kafka.create_topic(names.topic())
+    kafka.create_topic(sources, cleanup_policy="compact")
+    remember(kafka, sources, names.topic(), "theirs", "theirs.retry")
+    write_subscriptions(tmp_path, [subscription("one", receiver.url("/"))])
+
+    code, log = refused(ConnectorProcess(settings(), tmp_path))
+
+    assert code == 2
+    assert log.count("another connector") == 1
+    assert f"prefix {names.prefix} belongs to another connector, of group theirs: two" in log
+    assert f"set a prefix of its own for group {names.group}, or, for one more worker there, its group" in log
+    topics = kafka.admin().list_topics(timeout=10).topics
+    assert [name for name in topics if name.startswith(names.prefix)] == [sources]
 
 
 def test_missing_own_topics_that_may_not_be_created_are_refused_with_the_commands(

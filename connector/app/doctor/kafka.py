@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from connector.app.adapters import access_of
-from connector.app.beginnings import never_begun
+from connector.app.beginnings import never_begun, owners_beside, shared_prefix
 from connector.app.doctor.finding import Finding
 from connector.app.own_topics import OwnTopics
 from connector.app.topic_overview import TopicOverview
@@ -93,6 +93,16 @@ class KafkaExaminations:
             *self._missing_or_wrong(problems, {look.topic for look in present}),
             *forbidden,
         ]
+
+    async def prefix(self) -> Findings:
+        """Whether it is this group's alone."""
+        if await self._out_of_reach():
+            return [_not_checked("prefix")]
+        others = await asyncio.to_thread(owners_beside, self._settings, self._capabilities)
+        if others:
+            what, cure = shared_prefix(self._settings, others)
+            return [Finding("prefix", "problem", what, cure)]
+        return [Finding("prefix", "ok", f"no other group uses {self._settings.prefix}")]
 
     async def group(self) -> Findings:
         """Who is in it, and whether this user may be."""

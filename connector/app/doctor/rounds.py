@@ -39,6 +39,7 @@ class Rounds:
             Examination("Kafka", kafka.brokers),
             Examination("source topics", kafka.sources),
             Examination("own topics", kafka.own),
+            Examination("prefix", kafka.prefix),
             Examination("group", kafka.group),
             Examination("start", kafka.beginning),
             Examination("schema registry", self._registry),
