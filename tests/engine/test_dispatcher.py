@@ -13,15 +13,10 @@ from tests.support.virtual_time import virtual
 from tests.support.world import POSTS, Post, World, hangs, limits, replies, subscription
 
 
-def fill(world: World, count: int) -> None:
-    for _ in range(count):
-        world.cluster.append("post.created", b"1")
-
-
 @virtual
 async def test_posts_under_way_are_bounded_for_the_process():
     world = World.new(limits=limits(dispatch={"in_flight_max": 5}))
-    fill(world, 50)
+    world.fill(50)
     subscriptions = [subscription("a"), subscription("b")]
 
     world.start(subscriptions)
@@ -34,7 +29,7 @@ async def test_posts_under_way_are_bounded_for_the_process():
 @virtual
 async def test_posts_under_way_are_bounded_for_a_subscription():
     world = World.new()
-    fill(world, 50)
+    world.fill(50)
 
     world.start([subscription("a", in_flight_max=3)])
     await asyncio.sleep(5)
@@ -47,7 +42,7 @@ async def test_posts_under_way_are_bounded_for_a_subscription():
 async def test_deliveries_in_hand_are_bounded_for_the_process():
     world = World.new(limits=limits(dispatch={"in_hand_max": 10}))
     world.behave("a", hangs)
-    fill(world, 50)
+    world.fill(50)
 
     world.start([subscription("a", in_flight_max=8)])
     await asyncio.sleep(0.5)
@@ -60,7 +55,7 @@ async def test_letters_that_cannot_be_written_count_as_in_hand():
     world = World.new(limits=limits(dispatch={"in_hand_max": 10}))
     world.behave("a", replies(500))
     world.cluster.write_faults_by_topic["webhooks.retry.5s"] = NotWritten("passing", "the broker is away")
-    fill(world, 50)
+    world.fill(50)
 
     world.start([subscription("a")])
     await asyncio.sleep(30)
@@ -76,7 +71,7 @@ async def test_letters_that_cannot_be_written_count_as_in_hand():
 @virtual
 async def test_a_record_with_more_deliveries_than_there_is_room_for_is_taken_whole():
     world = World.new(limits=limits(dispatch={"in_hand_max": 5}))
-    fill(world, 3)
+    world.fill(3)
 
     world.start([subscription(f"s{n}") for n in range(20)])
     await asyncio.sleep(2)
@@ -88,7 +83,7 @@ async def test_a_record_with_more_deliveries_than_there_is_room_for_is_taken_who
 async def test_nineteen_of_twenty_are_unaffected_by_one_that_hangs():
     world = World.new(limits=limits(dispatch={"in_flight_max": 500, "in_hand_max": 2_000}))
     world.behave("s0", hangs)
-    fill(world, 500)
+    world.fill(500)
 
     world.start([subscription(f"s{n}") for n in range(20)])
     await asyncio.sleep(3)
@@ -100,7 +95,7 @@ async def test_nineteen_of_twenty_are_unaffected_by_one_that_hangs():
 async def test_room_made_by_one_of_several_deliveries_wakes_the_pumps():
     world = World.new(limits=limits(dispatch={"in_hand_max": 40, "wait_max_ms": 60_000}))
     world.behave("s0", hangs)
-    fill(world, 30)
+    world.fill(30)
 
     world.start([subscription(f"s{n}", in_flight_max=30) for n in range(20)])
     await asyncio.sleep(0.2)
@@ -112,7 +107,7 @@ async def test_room_made_by_one_of_several_deliveries_wakes_the_pumps():
 async def test_what_has_waited_too_long_is_diverted():
     world = World.new()
     world.behave("a", replies(200, after_s=4))
-    fill(world, 3)
+    world.fill(3)
 
     world.start([subscription("a", in_flight_max=1)])
     await asyncio.sleep(6)
@@ -138,7 +133,7 @@ async def test_a_body_over_the_limit_is_a_dead_letter_at_once():
 async def test_gone_is_a_dead_letter_at_once():
     world = World.new()
     world.behave("a", replies(410))
-    fill(world, 1)
+    world.fill(1)
 
     world.start([subscription("a", dialect=replace(DIALECTS["webhooks-v1"], gone_is_final=True))])
     await asyncio.sleep(60)
@@ -151,7 +146,7 @@ async def test_gone_is_a_dead_letter_at_once():
 async def test_a_fault_of_our_own_counts_no_attempt():
     world = World.new()
     world.behave("a", lambda _: (0.001, Failure("resources", "no descriptors")))
-    fill(world, 1)
+    world.fill(1)
     world.start([subscription("a", ladder_ms=(5_000,))])
     await asyncio.sleep(60)
 
@@ -165,7 +160,7 @@ async def test_a_fault_of_our_own_counts_no_attempt():
 @virtual
 async def test_a_paused_subscription_is_parked():
     world = World.new()
-    fill(world, 3)
+    world.fill(3)
 
     world.start([subscription("a", paused=True), subscription("b")])
     await asyncio.sleep(2)
@@ -179,7 +174,7 @@ async def test_a_paused_subscription_is_parked():
 async def test_pausing_parks_what_waits_and_lets_go_on_what_is_in_flight():
     world = World.new()
     world.behave("a", replies(200, after_s=2))
-    fill(world, 5)
+    world.fill(5)
     world.start([subscription("a", in_flight_max=2)])
     await asyncio.sleep(0.5)
 
@@ -195,7 +190,7 @@ async def test_pausing_parks_what_waits_and_lets_go_on_what_is_in_flight():
 async def test_what_waits_for_a_removed_subscription_goes_to_a_tier():
     world = World.new()
     world.behave("a", replies(200, after_s=2))
-    fill(world, 5)
+    world.fill(5)
     world.start([subscription("a", in_flight_max=2)])
     await asyncio.sleep(0.5)
 
@@ -211,7 +206,7 @@ async def test_what_waits_for_a_removed_subscription_goes_to_a_tier():
 async def test_a_change_of_url_is_used_by_the_next_attempt():
     world = World.new()
     world.behave("a", replies(500))
-    fill(world, 1)
+    world.fill(1)
     world.start([subscription("a")])
     await asyncio.sleep(1)
 
@@ -226,7 +221,7 @@ async def test_an_abandoned_post_that_is_accepted_all_the_same_is_one_duplicate(
     world = World.new()
     world.behave("slow", replies(200, after_s=4))
     world.behave("well", replies(200))
-    fill(world, 1)
+    world.fill(1)
     world.start([subscription("slow"), subscription("well")])
     await asyncio.sleep(0.5)
 
@@ -242,7 +237,7 @@ async def test_an_abandoned_post_that_is_accepted_all_the_same_is_one_duplicate(
 async def test_a_body_that_differs_from_the_first_attempts_is_counted():
     world = World.new()
     world.behave("a", replies(500))
-    fill(world, 1)
+    world.fill(1)
     world.start([subscription("a")])
     await asyncio.sleep(2)
 
@@ -263,7 +258,7 @@ async def test_lanes_take_turns_for_the_places_of_the_process():
 
     world.behave("a", note)
     world.behave("b", note)
-    fill(world, 50)
+    world.fill(50)
 
     world.start([subscription("a"), subscription("b")])
     await asyncio.sleep(2)

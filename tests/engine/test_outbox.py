@@ -188,8 +188,7 @@ async def test_a_stop_ends_within_its_budget_while_the_broker_is_away():
     world = failing()
     for topic in ("5s", "30s", "5m"):
         world.cluster.write_faults_by_topic[f"webhooks.retry.{topic}"] = NotWritten("passing", "away")
-    for _ in range(20):
-        world.cluster.append("post.created", b"1")
+    world.fill(20)
     world.start([subscription("a")])
     await asyncio.sleep(1)
     started_s = asyncio.get_running_loop().time()

@@ -27,8 +27,7 @@ def hangs_for(webhook_id: str):
 async def test_nothing_is_committed_past_what_is_in_hand():
     world = World.new()
     world.behave("a", hangs_for("post_created-0-3"))
-    for _ in range(10):
-        world.cluster.append("post.created", b"1")
+    world.fill(10)
 
     world.start([subscription("a")])
     await asyncio.sleep(3)
@@ -49,8 +48,7 @@ async def test_an_idle_partition_is_committed_once():
 @virtual
 async def test_many_settlements_are_committed_before_the_second_is_over():
     world = World.new(limits=limits(settled_per_commit=50))
-    for _ in range(60):
-        world.cluster.append("post.created", b"1")
+    world.fill(60)
 
     world.start([subscription("a")])
     await asyncio.sleep(0.3)
@@ -85,8 +83,7 @@ async def test_a_refused_done_set_is_left_out_and_counted():
     world = World.new()
     world.behave("a", hangs_for("post_created-0-0"))
     world.source.commit_errors = [refused("OFFSET_METADATA_TOO_LARGE", is_metadata_refused=True)]
-    for _ in range(10):
-        world.cluster.append("post.created", b"1")
+    world.fill(10)
 
     world.start([subscription("a")])
     await asyncio.sleep(3)
@@ -112,8 +109,7 @@ async def test_an_answer_that_never_comes_does_not_stop_commits_for_ever():
 async def test_after_a_kill_only_what_was_not_settled_is_sent_again():
     world = World.new()
     world.behave("a", hangs_for("post_created-0-0"))
-    for _ in range(1_000):
-        world.cluster.append("post.created", b"1")
+    world.fill(1_000)
     world.start([subscription("a")])
     await asyncio.sleep(5)
     assert world.accepted("a") == 999
@@ -134,8 +130,7 @@ async def test_after_a_kill_only_what_was_not_settled_is_sent_again():
 async def test_a_done_set_outlives_an_epoch_in_which_nothing_was_read():
     world = World.new()
     world.behave("a", hangs_for("post_created-0-0"))
-    for _ in range(100):
-        world.cluster.append("post.created", b"1")
+    world.fill(100)
     world.start([subscription("a")])
     await asyncio.sleep(5)
     await world.kill()
@@ -159,8 +154,7 @@ def test_metadata_that_is_not_ours_is_ignored(metadata: str):
     async def run() -> None:
         world = World.new()
         world.cluster.committed["g", POSTS] = (2, metadata)
-        for _ in range(5):
-            world.cluster.append("post.created", b"1")
+        world.fill(5)
 
         world.start([subscription("a")])
         await asyncio.sleep(2)

@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from connector.core.event import NeedsSchema
 from connector.engine.ports import NotWritten, SchemaReady, SchemaUnreachable
 from tests.support.virtual_time import virtual
-from tests.support.world import POSTS, World, hangs, limits, replies, subscription
+from tests.support.world import POSTS, Behaviour, World, hangs, limits, replies, subscription
 
 
 def now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-@virtual
-async def test_what_is_in_flight_is_waited_for_and_committed_and_sent_once():
+async def in_hand(behaviour: Behaviour, *, count: int = 1, **changes: Any) -> World:
+    """Half a second after the start: so many events are in hand for an endpoint that behaves so."""
     world = World.new()
-    world.behave("a", replies(200, after_s=2))
-    for _ in range(5):
-        world.cluster.append("post.created", b"1")
+    world.behave("a", behaviour)
+    world.fill(count)
+    world.start([subscription("a", **changes)])
+    await asyncio.sleep(0.5)
+    return world
+
+
+async def with_a_letter_that_cannot_be_written() -> World:
+    world = World.new()
+    world.behave("a", replies(500))
+    world.cluster.write_faults_by_topic["webhooks.retry.5s"] = NotWritten("passing", "the broker is away")
+    world.fill(1)
     world.start([subscription("a")])
     await asyncio.sleep(0.5)
+    return world
+
+
+async def with_a_partly_delivered_record(**changes: Any) -> World:
+    world = World.new()
+    world.behave("hanging", hangs)
+    world.fill(1)
+    world.start([subscription("well"), subscription("hanging", **changes)])
+    await asyncio.sleep(0.5)
+    return world
+
+
+@virtual
+async def test_what_is_in_flight_is_waited_for_and_committed_and_sent_once():
+    world = await in_hand(replies(200, after_s=2), count=5)
 
     await world.source.revoke(POSTS)
     assert world.committed(POSTS) == 5
@@ -34,11 +59,7 @@ async def test_what_is_in_flight_is_waited_for_and_committed_and_sent_once():
 
 @virtual
 async def test_a_drain_ends_within_its_budget():
-    world = World.new()
-    world.behave("a", hangs)
-    world.cluster.append("post.created", b"1")
-    world.start([subscription("a")])
-    await asyncio.sleep(0.5)
+    world = await in_hand(hangs)
     started_s = now_s()
 
     await world.source.revoke(POSTS, budget_ms=3_000)
@@ -51,11 +72,7 @@ async def test_a_drain_ends_within_its_budget():
 
 @virtual
 async def test_what_a_partly_delivered_record_still_owes_is_diverted():
-    world = World.new()
-    world.behave("hanging", hangs)
-    world.cluster.append("post.created", b"1")
-    world.start([subscription("well"), subscription("hanging")])
-    await asyncio.sleep(0.5)
+    world = await with_a_partly_delivered_record()
 
     await world.source.revoke(POSTS, budget_ms=3_000)
 
@@ -67,12 +84,7 @@ async def test_what_a_partly_delivered_record_still_owes_is_diverted():
 
 @virtual
 async def test_what_waits_in_a_queue_is_given_back_and_not_sent():
-    world = World.new()
-    world.behave("a", replies(200, after_s=1))
-    for _ in range(10):
-        world.cluster.append("post.created", b"1")
-    world.start([subscription("a", in_flight_max=2)])
-    await asyncio.sleep(0.5)
+    world = await in_hand(replies(200, after_s=1), count=10, in_flight_max=2)
 
     await world.source.revoke(POSTS)
     await asyncio.sleep(10)
@@ -85,12 +97,7 @@ async def test_what_waits_in_a_queue_is_given_back_and_not_sent():
 
 @virtual
 async def test_a_drain_whose_letters_cannot_be_written_ends_within_its_budget():
-    world = World.new()
-    world.behave("a", replies(500))
-    world.cluster.write_faults_by_topic["webhooks.retry.5s"] = NotWritten("passing", "the broker is away")
-    world.cluster.append("post.created", b"1")
-    world.start([subscription("a")])
-    await asyncio.sleep(0.5)
+    world = await with_a_letter_that_cannot_be_written()
     started_s = now_s()
 
     await world.source.revoke(POSTS, budget_ms=3_000)
@@ -104,12 +111,7 @@ async def test_a_drain_whose_letters_cannot_be_written_ends_within_its_budget():
 
 @virtual
 async def test_a_letter_given_up_with_its_partition_is_never_written_late():
-    world = World.new()
-    world.behave("a", replies(500))
-    world.cluster.write_faults_by_topic["webhooks.retry.5s"] = NotWritten("passing", "the broker is away")
-    world.cluster.append("post.created", b"1")
-    world.start([subscription("a")])
-    await asyncio.sleep(0.5)
+    world = await with_a_letter_that_cannot_be_written()
 
     world.source.lose(POSTS)
     world.cluster.write_faults_by_topic.clear()
@@ -139,11 +141,7 @@ async def test_nothing_is_committed_for_what_was_lost_and_late_answers_change_no
 
 @virtual
 async def test_a_failure_that_comes_after_the_partition_was_lost_writes_nothing():
-    world = World.new()
-    world.behave("a", replies(500, after_s=3))
-    world.cluster.append("post.created", b"1")
-    world.start([subscription("a")])
-    await asyncio.sleep(0.5)
+    world = await in_hand(replies(500, after_s=3))
 
     world.source.lose(POSTS)
     await asyncio.sleep(10)
@@ -194,11 +192,7 @@ async def test_a_schema_that_comes_during_the_drain_starts_nothing():
 
 @virtual
 async def test_an_abandoned_post_is_not_waited_for():
-    world = World.new()
-    world.behave("hanging", hangs)
-    world.cluster.append("post.created", b"1")
-    world.start([subscription("well"), subscription("hanging", timeout_ms=20_000)])
-    await asyncio.sleep(0.5)
+    world = await with_a_partly_delivered_record(timeout_ms=20_000)
     started_s = now_s()
 
     await world.source.revoke(POSTS, budget_ms=9_000)
@@ -210,8 +204,7 @@ async def test_an_abandoned_post_is_not_waited_for():
 async def test_records_read_on_after_a_revoke_begin_where_the_commit_stood():
     world = World.new(limits=limits(flow={"window_records_max": 5}))
     world.behave("a", replies(200, after_s=0.5))
-    for _ in range(40):
-        world.cluster.append("post.created", b"1")
+    world.fill(40)
     world.start([subscription("a", in_flight_max=5)])
 
     for _ in range(5):

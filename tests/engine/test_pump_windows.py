@@ -35,8 +35,7 @@ def window(world: World, tp: TopicPartition) -> tuple[int, int, int]:
 async def test_a_window_is_bounded_in_records():
     world = World.new(limits=limits(flow={"window_records_max": 10}))
     world.behave("a", hangs)
-    for _ in range(30):
-        world.cluster.append("post.created", b"1")
+    world.fill(30)
 
     world.start([subscription("a")])
     await asyncio.sleep(0.2)
@@ -91,8 +90,7 @@ async def test_nothing_is_fetched_while_there_is_no_room():
     world = World.new(limits=limits(dispatch={"in_hand_max": 4}))
     world.source.batch_max = 10
     world.behave("a", replies(200, after_s=3))
-    for _ in range(100):
-        world.cluster.append("post.created", b"1")
+    world.fill(100)
 
     world.start([subscription("a", in_flight_max=1)])
     await asyncio.sleep(0.5)
@@ -105,8 +103,7 @@ async def test_nothing_is_fetched_while_there_is_no_room():
 async def test_a_partition_that_goes_on_is_never_paused():
     world = World.new(limits=limits(flow={"window_records_max": 50}))
     world.behave("a", replies(200, after_s=0.05))
-    for _ in range(1_000):
-        world.cluster.append("post.created", b"1")
+    world.fill(1_000)
 
     world.start([subscription("a", in_flight_max=50)])
     await asyncio.sleep(5)
@@ -119,8 +116,7 @@ async def test_a_partition_that_goes_on_is_never_paused():
 async def test_a_full_window_is_paused_and_the_other_partitions_go_on():
     world = World.new(limits=limits(flow={"window_records_max": 20}))
     world.behave("stuck", hangs)
-    for _ in range(100):
-        world.cluster.append("post.created", b"1")
+    world.fill(100)
     subscriptions = [
         subscription("stuck", events=("post.created",), in_flight_max=20),
         subscription("well", events=("friend.added",)),
@@ -128,8 +124,7 @@ async def test_a_full_window_is_paused_and_the_other_partitions_go_on():
 
     world.start(subscriptions, [POSTS, FRIENDS])
     await asyncio.sleep(1)
-    for _ in range(1_000):
-        world.cluster.append("friend.added", b"1")
+    world.fill(1_000, "friend.added")
     await asyncio.sleep(0.5)
 
     assert world.source.paused == {POSTS}
@@ -140,8 +135,7 @@ async def test_a_full_window_is_paused_and_the_other_partitions_go_on():
 async def test_a_paused_partition_is_resumed_once_it_has_been_worked_off():
     world = World.new(limits=limits(flow={"window_records_max": 20}))
     world.behave("a", hangs)
-    for _ in range(50):
-        world.cluster.append("post.created", b"1")
+    world.fill(50)
     world.start([subscription("a", in_flight_max=20, timeout_ms=3_000)])
     await asyncio.sleep(2)
     assert world.source.paused == {POSTS}
@@ -173,8 +167,7 @@ async def test_a_partition_paused_late_in_its_last_epoch_is_not_silent_in_the_ne
 async def test_a_stuck_partition_that_leaves_lets_the_others_go_on():
     world = World.new(limits=limits(flow={"window_records_max": 10}))
     world.behave("stuck", hangs)
-    for _ in range(2_000):
-        world.cluster.append("post.created", b"1")
+    world.fill(2_000)
     subscriptions = [
         subscription("stuck", events=("post.created",), in_flight_max=10),
         subscription("well", events=("friend.added",)),
@@ -196,8 +189,7 @@ async def test_what_holds_up_a_full_window_is_diverted_when_it_is_few():
     world.behave("stuck", hangs)
     world.decoder.outcomes[b"odd"] = Event("odd.one", "odd", 0, 3, b"1")
     world.cluster.append("post.created", b"odd")
-    for _ in range(500):
-        world.cluster.append("post.created", b"1")
+    world.fill(500)
 
     world.start([subscription("stuck", events=("odd.one",)), subscription("well", events=("post.created",))])
     await asyncio.sleep(3)
@@ -210,8 +202,7 @@ async def test_what_holds_up_a_full_window_is_diverted_when_it_is_few():
 async def test_all_that_fills_a_window_is_diverted_when_nothing_moves_for_long():
     world = World.new(limits=limits(flow={"window_records_max": 20}))
     world.behave("stuck", hangs)
-    for _ in range(40):
-        world.cluster.append("post.created", b"1")
+    world.fill(40)
 
     world.start([subscription("stuck", in_flight_max=20), subscription("well")])
     await asyncio.sleep(4)
@@ -226,8 +217,7 @@ async def test_a_flood_of_records_is_admitted_in_turns():
     world = World.new(limits=limits(dispatch={"in_flight_max": 5_000, "in_hand_max": 5_000}))
     world.source.batch_max = 5_000
     world.behave("a", replies(200, after_s=0))
-    for _ in range(1_000):
-        world.cluster.append("post.created", b"1")
+    world.fill(1_000)
 
     world.start([subscription("a", in_flight_max=5_000)])
     await asyncio.sleep(0.1)

@@ -81,8 +81,7 @@ async def test_a_timestamp_in_the_future_makes_the_grace_no_longer():
 async def test_records_of_one_schema_share_a_fetch():
     world = World.new()
     world.decoder.outcomes[b"1"] = NeedsSchema("7")
-    for _ in range(100):
-        world.cluster.append("post.created", b"1")
+    world.fill(100)
 
     world.start([subscription("a")])
     await asyncio.sleep(2)

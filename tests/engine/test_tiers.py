@@ -335,8 +335,7 @@ async def test_retries_and_fresh_events_do_not_starve_each_other():
     for offset in range(300):
         put(world, offset=10_000 + offset)
     await asyncio.sleep(60)
-    for _ in range(300):
-        world.cluster.append("post.created", b"1")
+    world.fill(300)
 
     world.start([subscription("a", in_flight_max=4)])
     await asyncio.sleep(0.6)

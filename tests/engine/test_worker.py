@@ -6,63 +6,57 @@ import asyncio
 
 import pytest
 
-from tests.support.virtual_time import run_virtual, virtual
+from tests.support.virtual_time import virtual
 from tests.support.world import POSTS, World, hangs, limits, replies, subscription
 
 
-def test_every_record_becomes_one_accepted_delivery_per_subscription():
-    async def main() -> None:
-        world = World.new()
-        for n in range(50):
-            world.cluster.append("post.created", b'{"n":%d}' % n)
+@virtual
+async def test_every_record_becomes_one_accepted_delivery_per_subscription():
+    world = World.new()
+    for n in range(50):
+        world.cluster.append("post.created", b'{"n":%d}' % n)
 
-        world.start([subscription("a"), subscription("b")])
-        await asyncio.sleep(3)
+    world.start([subscription("a"), subscription("b")])
+    await asyncio.sleep(3)
 
-        assert len(world.sender.accepted) == 100
-        assert world.cluster.committed["g", next(iter(world.source.epoch_of))][0] == 50
-        assert world.problems() == []
-        await world.worker.stop()
-        assert world.fatal == []
-
-    run_virtual(main)
+    assert len(world.sender.accepted) == 100
+    assert world.committed(POSTS) == 50
+    assert world.problems() == []
+    await world.worker.stop()
+    assert world.fatal == []
 
 
-def test_a_failed_delivery_walks_the_ladder_to_the_dead_letters():
-    async def main() -> None:
-        world = World.new()
-        world.sender.behaviour["https://a.example/hooks"] = replies(500)
-        world.cluster.append("post.created", b"1")
+@virtual
+async def test_a_failed_delivery_walks_the_ladder_to_the_dead_letters():
+    world = World.new()
+    world.behave("a", replies(500))
+    world.cluster.append("post.created", b"1")
 
-        world.start([subscription("a")])
-        await asyncio.sleep(400)
+    world.start([subscription("a")])
+    await asyncio.sleep(400)
 
-        waits = [b.at_ms - a.at_ms for a, b in zip(world.sender.posts, world.sender.posts[1:], strict=False)]
-        assert len(world.sender.posts) == 4
-        assert all(wait >= step for wait, step in zip(waits, (5_000, 30_000, 300_000), strict=True)), waits
-        assert len({post.body for post in world.sender.posts}) == 1
-        assert world.worker.accounts.dead == {"exhausted": 1}
-        assert world.problems() == []
-        await world.worker.stop()
-
-    run_virtual(main)
+    waits = [b.at_ms - a.at_ms for a, b in zip(world.sender.posts, world.sender.posts[1:], strict=False)]
+    assert len(world.sender.posts) == 4
+    assert all(wait >= step for wait, step in zip(waits, (5_000, 30_000, 300_000), strict=True)), waits
+    assert len({post.body for post in world.sender.posts}) == 1
+    assert world.worker.accounts.dead == {"exhausted": 1}
+    assert world.problems() == []
+    await world.worker.stop()
 
 
-def test_a_hanging_endpoint_does_not_delay_another():
-    async def main() -> None:
-        world = World.new()
-        world.sender.behaviour["https://slow.example/hooks"] = hangs
-        for n in range(2_000):
-            world.cluster.append("post.created", b"%d" % n)
+@virtual
+async def test_a_hanging_endpoint_does_not_delay_another():
+    world = World.new()
+    world.behave("slow", hangs)
+    for n in range(2_000):
+        world.cluster.append("post.created", b"%d" % n)
 
-        world.start([subscription("slow", queue_max=20), subscription("quick")])
-        await asyncio.sleep(5)
+    world.start([subscription("slow", queue_max=20), subscription("quick")])
+    await asyncio.sleep(5)
 
-        assert len([post for post in world.sender.accepted if "quick" in post.url]) == 2_000
-        assert world.problems() == []
-        await world.worker.stop()
-
-    run_virtual(main)
+    assert world.accepted("quick") == 2_000
+    assert world.problems() == []
+    await world.worker.stop()
 
 
 @virtual
@@ -86,8 +80,7 @@ async def test_hundreds_of_seconds_of_a_dead_endpoint_grow_nothing():
 
     world.start([subscription("dead"), subscription("well")])
     for _ in range(60):
-        for _ in range(50):
-            world.cluster.append("post.created", b"1")
+        world.fill(50)
         await asyncio.sleep(10)
         assert world.worker.in_hand().deliveries <= 200
 
@@ -122,8 +115,7 @@ async def test_a_worker_is_ready_once_both_groups_are_joined():
 async def test_a_stop_waits_for_what_is_in_flight_commits_and_leaves():
     world = World.new()
     world.behave("a", replies(200, after_s=5))
-    for _ in range(8):
-        world.cluster.append("post.created", b"1")
+    world.fill(8)
     world.start([subscription("a")])
     await asyncio.sleep(0.5)
 
@@ -157,8 +149,7 @@ async def test_a_stop_ends_within_its_budget_when_an_endpoint_hangs():
 async def test_a_hurried_stop_ends_at_once_and_loses_nothing():
     world = World.new()
     world.behave("a", hangs)
-    for _ in range(20):
-        world.cluster.append("post.created", b"1")
+    world.fill(20)
     world.start([subscription("a")])
     await asyncio.sleep(0.5)
     stopping = asyncio.create_task(world.worker.stop())
@@ -180,8 +171,7 @@ async def test_a_hurried_stop_ends_at_once_and_loses_nothing():
 async def test_a_kill_during_a_stop_loses_nothing():
     world = World.new()
     world.behave("a", replies(200, after_s=5))
-    for _ in range(20):
-        world.cluster.append("post.created", b"1")
+    world.fill(20)
     world.start([subscription("a", in_flight_max=4)])
     await asyncio.sleep(0.5)
     stopping = asyncio.create_task(world.worker.stop())
@@ -202,8 +192,7 @@ async def test_a_kill_during_a_stop_loses_nothing():
 async def test_no_timer_and_no_task_is_left_after_a_stop():
     world = World.new()
     world.behave("a", replies(500))
-    for _ in range(20):
-        world.cluster.append("post.created", b"1")
+    world.fill(20)
     world.start([subscription("a")])
     await asyncio.sleep(3)
 

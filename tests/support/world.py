@@ -474,6 +474,11 @@ class World:
         self.source.assign(*tps)
         self.tier_source.assign(*(TopicPartition(tier_topic(PREFIX, tier), 0) for tier in tiers))
 
+    def fill(self, count: int, topic: str = "post.created") -> None:
+        """Append so many events, all alike."""
+        for _ in range(count):
+            self.cluster.append(topic, b"1")
+
     def accepted(self, id_: str) -> int:
         """How many POSTs this subscription's endpoint accepted."""
         return sum(post.url == f"https://{id_}.example/hooks" for post in self.sender.accepted)
