@@ -55,6 +55,7 @@ _FORBIDDEN_V6 = tuple(
         ("2001::/23", "protocol assignments, Teredo among them"),
         ("2001:db8::/32", "documentation"),
         ("2002::/16", "6to4, which carries an IPv4 address"),
+        ("2620:4f:8000::/48", "AS112 service"),
         ("3fff::/20", "documentation"),
     )
 )

@@ -26,8 +26,17 @@ URL_CHARACTERS_MAX = 8_192
 """The longest URL, as sent. Servers commonly refuse request lines above 8 KiB."""
 
 _DEFAULT_PORTS: dict[str, int] = {"http": 80, "https": 443}
-# Space, controls and backslash: other parsers drop or rewrite them, so nothing good contains them.
-_SUSPECT = re.compile(r"[\x00-\x20\x7f-\xa0\\]")
+# What browsers call bad ports: other protocols live there, and their servers may take lines of a POST for
+# commands. No receiver can be meant.
+_PORTS_OF_OTHERS = frozenset({
+    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104,
+    109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515,
+    526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049,
+    3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+})  # fmt: skip
+# Space, controls, backslash and lone surrogates: other parsers drop or rewrite them, so nothing good
+# contains them.
+_SUSPECT = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff]")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 # A last label like this makes inet_aton read the whole host as an IPv4 address.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -76,6 +85,12 @@ def parse_target(url: str, *, allow_http: bool, allowed: Sequence[Network]) -> T
         raise ForbiddenTarget(
             f"webhooks may not be sent to this address: {why}. Use a public address, or have the "
             f"operator allow its network (allow_networks)"
+        )
+    is_vouched_for = literal is not None and any(literal in network for network in allowed)
+    if port in _PORTS_OF_OTHERS and not is_vouched_for:
+        raise ForbiddenTarget(
+            f"the URL's port {port} belongs to another protocol, so no browser connects to it either: have "
+            f"the receiver listen on another port"
         )
     return Target(
         scheme=scheme,

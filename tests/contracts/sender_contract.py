@@ -84,6 +84,18 @@ class FixedLookup:
     async def close(self) -> None: ...
 
 
+class RebindingLookup:
+    """Answers one address after the other, and says that none of the answers lives."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+
+    async def look_up(self, name: str) -> Answer:
+        return Answer((ip_address(self.answers.pop(0)),), 0.0)
+
+    async def close(self) -> None: ...
+
+
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
     return trustme.CA()
@@ -171,15 +183,31 @@ class SenderContract:
             content_type=b"text/plain",
         )
 
-    async def test_redirects_are_replies_and_not_followed(self, make_sender: MakeSender) -> None:
+    @pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])
+    async def test_redirects_are_replies_and_not_followed(self, make_sender: MakeSender, status: int) -> None:
         sender = make_sender()
-        async with receiving(always(ok())) as elsewhere:
-            answer = b"HTTP/1.1 307 X\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % elsewhere.url().encode()
-            async with receiving(always(answer)) as receiver:
+        async with receiving(always(ok())) as inside:
+            head = f"HTTP/1.1 {status} X\r\nLocation: {inside.url()}\r\nRefresh: 0; url={inside.url()}\r\n"
+            async with receiving(always(f"{head}Content-Length: 0\r\n\r\n".encode())) as receiver:
                 outcome = await post(sender, receiver.url())
 
-        assert kind(outcome) == "http-307"
-        assert elsewhere.accepted == 0
+        assert kind(outcome) == f"http-{status}"
+        assert (inside.accepted, len(receiver.requests)) == (0, 1)
+
+    async def test_one_that_would_redirect_a_thousand_times_is_asked_once(
+        self, make_sender: MakeSender
+    ) -> None:
+        async def behave(peer: Peer) -> None:
+            for hop in range(1_000):
+                await peer.request()
+                await peer.send(b"HTTP/1.1 308 X\r\nLocation: /%d\r\nContent-Length: 0\r\n\r\n" % hop)
+
+        sender = make_sender()
+        async with receiving(behave) as receiver:
+            outcome = await post(sender, receiver.url())
+
+        assert kind(outcome) == "http-308"
+        assert [request.line for request in receiver.requests] == ["POST /hook HTTP/1.1"]
 
     @pytest.mark.parametrize(
         ("answer", "body"),
@@ -671,6 +699,39 @@ class SenderContract:
         assert outcome.kind == "forbidden"
         assert "10.0.0.1 is in 10.0.0.0/8 (private)" in outcome.detail
         assert receiver.accepted == 0
+
+    async def test_a_name_is_looked_up_once_and_the_address_that_was_vetted_is_connected_to(
+        self, make_sender: MakeSender
+    ) -> None:
+        lookup = RebindingLookup("127.0.0.1", "10.0.0.1")
+        sender = make_sender(lookup=lookup)
+        async with receiving(always(ok())) as receiver:
+            outcome = await post(sender, receiver.url(host="rebinding.example"))
+
+        assert kind(outcome) == "http-200"
+        assert receiver.requests[0].headers["host"] == f"rebinding.example:{receiver.port}"
+        assert lookup.answers == ["10.0.0.1"]
+
+    async def test_a_name_that_leads_inside_later_is_not_connected_to_then(
+        self, make_sender: MakeSender
+    ) -> None:
+        sender = make_sender(lookup=RebindingLookup("127.0.0.1", "10.0.0.1", "127.0.0.1"))
+        answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        async with receiving(always(answer)) as receiver:
+            outcomes = [kind(await post(sender, receiver.url(host="rebinding.example"))) for _ in range(3)]
+
+        assert outcomes == ["http-200", "forbidden", "http-200"]
+
+    @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+    async def test_a_proxy_in_the_environment_is_not_used(
+        self, make_sender: MakeSender, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        async with receiving(always(ok())) as proxy, receiving(always(ok())) as receiver:
+            monkeypatch.setenv(name, proxy.url(""))
+            outcome = await post(make_sender(), receiver.url())
+
+        assert kind(outcome) == "http-200"
+        assert (proxy.accepted, receiver.accepted) == (0, 1)
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────
 

@@ -1,4 +1,4 @@
-"""The address guard: what is inside the house stays unreachable, however it is spelt."""
+"""The address guard's own rules; which addresses it refuses is in guard_corpus.yaml."""
 
 from __future__ import annotations
 
@@ -10,44 +10,14 @@ from hypothesis import strategies as st
 
 from connector.webhook.guard import first_refusal, parse_networks, refusal
 
-FORBIDDEN_V4 = [
-    "0.0.0.0", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255", "127.0.0.1",
-    "127.255.255.254", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.0.8",
-    "192.0.0.170", "192.0.2.1", "192.31.196.1", "192.52.193.1", "192.88.99.1", "192.168.0.1",
-    "192.175.48.1", "198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1",
-    "239.255.255.255", "240.0.0.1", "255.255.255.255",
-]  # fmt: skip
 
-FORBIDDEN_V6 = [
-    "::", "::1", "::7f00:1", "::ffff:127.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b::a9fe:a9fe",
-    "64:ff9b:1::1", "100::1", "2001::1", "2001:1::1", "2001:20::1", "2001:db8::1", "2002:7f00:1::1",
-    "3fff::1", "3fff:fff::1", "4000::1", "5f00::1", "fc00::1", "fd00:ec2::254", "fe80::1",
-    "fe80::5efe:7f00:1", "fec0::1", "ff02::1", "::5efe:7f00:1", "1fff::1",
-]  # fmt: skip
+@given(st.ip_addresses(v=4))
+def test_an_ipv4_address_within_an_ipv6_address_is_judged_as_itself(inner: IPv4Address) -> None:
+    mapped, nat64 = IPv6Address(0xFFFF << 32 | int(inner)), IPv6Address(0x64FF9B << 96 | int(inner))
+    why = refusal(inner, ())
 
-PUBLIC = [
-    "1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "172.15.255.255",
-    "172.32.0.0", "192.0.1.0", "223.255.255.255", "2000::1", "2001:200::1", "2606:4700::1111",
-    "2a00:1450::1", "3ffe:ffff::1", "3fff:1000::1", "::ffff:8.8.8.8", "64:ff9b::808:808",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("text", FORBIDDEN_V4 + FORBIDDEN_V6)
-def test_an_address_of_special_purpose_is_refused(text: str) -> None:
-    assert refusal(ip_address(text), ()) != ""
-
-
-@pytest.mark.parametrize("text", PUBLIC)
-def test_a_public_address_passes(text: str) -> None:
-    assert refusal(ip_address(text), ()) == ""
-
-
-@given(st.sampled_from(FORBIDDEN_V4))
-def test_an_ipv4_address_within_an_ipv6_address_is_judged_as_itself(text: str) -> None:
-    inner = int(IPv4Address(text))
-
-    assert "inside ::ffff:" in refusal(IPv6Address(0xFFFF << 32 | inner), ())
-    assert "inside 64:ff9b::" in refusal(IPv6Address((0x64FF9B << 96) | inner), ())
+    assert refusal(mapped, ()) == (f"{why}, inside {mapped}" if why else "")
+    assert refusal(nat64, ()) == (f"{why}, inside {nat64}" if why else "")
 
 
 @given(st.ip_addresses(v=6, network="2001::/23"))

@@ -1,4 +1,4 @@
-"""Reading a subscription's URL: one strict reading, and a cure for everything it refuses."""
+"""Reading a subscription's URL: one strict reading; what it refuses is in guard_corpus.yaml."""
 
 from __future__ import annotations
 
@@ -57,38 +57,14 @@ def test_host_and_path_are_sent_as_written_and_safe(url: str, authority: str, pa
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("ftp://a.example/", "scheme is 'ftp': use https"),
-        ("a.example/hook", "scheme is 'missing': use https"),
-        ("https:///hook", "names no host"),
-        ("https://:443/", "names no host"),
-        ("https://user:secret@a.example/", "put credentials in a static header"),
-        ("https://8.8.8.8@10.0.0.1/", "put credentials in a static header"),
-        ("https://a.example/#top", "fragment"),
-        ("https://a.example/#", "fragment"),
-        ("https://a.example:0/", "port 0"),
-        ("https://a.example:99999/", "cannot be read"),
-        ("https://a.example:80:90/", "cannot be read"),
-        ("https://a.example:８０/", "cannot be read"),
-        ("https://[::1/", "cannot be read"),
-        ("https://[fe80::1%25eth0]/", "zone|cannot be read"),
-        ("https://[v1.a]/", "not an IPv6 address"),
-        ("https://[8.8.8.8]/", "not an IPv6 address|cannot be read"),
-        ("https://a.example\\@10.0.0.1/", "percent-encode"),
-        ("https://a.example/a b", "percent-encode"),
-        ("https://a.example/a\r\nX-Evil: 1", "percent-encode"),
-        ("https://a.exa\tmple/", "percent-encode"),
-        (" https://a.example/", "percent-encode"),
-        ("https://a..example/", "not a DNS name"),
-        ("https://a.example./", "not a DNS name"),
-        ("https://-a.example/", "not a DNS name"),
-        ("https://a%2eexample/", "not a DNS name"),
         ("https://" + "a" * 64 + ".example/", "not a DNS name"),
         ("https://" + "a.b" * 85 + ".example/", "not a DNS name"),
-        ("https://xn--a-é.example/", "international name"),
         ("https://a.example/" + "x" * 8_192, "at most 8192"),
+        ("https://a.example/\ud800", "percent-encode"),
+        ("https://a\udfff.example/", "percent-encode"),
     ],
 )
-def test_an_unusual_url_is_refused_with_its_cure(url: str, message: str) -> None:
+def test_what_is_too_long_or_no_text_is_refused_with_its_cure(url: str, message: str) -> None:
     with pytest.raises(ForbiddenTarget, match=message):
         parse(url)
 
@@ -98,31 +74,16 @@ def test_plain_http_is_refused_unless_the_deployment_allows_it() -> None:
         parse_target("http://a.example/", allow_http=False, allowed=())
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["https://127.0.0.1/", "https://169.254.169.254/latest", "https://[::1]/", "https://[::ffff:a00:1]/"],
-)
-def test_a_forbidden_address_in_the_url_is_refused_and_the_cure_named(url: str) -> None:
-    with pytest.raises(ForbiddenTarget, match="allow its network"):
-        parse(url)
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "2130706433", "0x7f000001", "0x7f.1", "127.1", "127.0.1", "0177.0.0.1", "127.0.0.01", "0x7F.0.0.0x1",
-        "017700000001", "256.256.256.256", "1.2.3.4.5", "a.0x7f", "example.1", "127。0。0。01", "0x",
-        "127.0.0.0x",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "0177.0.0.1", "a.0x7f", "127。0。0。01"])
 def test_other_spellings_of_ipv4_are_refused_even_where_everything_is_allowed(host: str) -> None:
     with pytest.raises(ForbiddenTarget, match="unusual spelling of an IPv4 address"):
         parse_target(f"https://{host}/", allow_http=False, allowed=ALL)
 
 
-def test_wide_digits_are_judged_as_the_address_that_they_become() -> None:
-    with pytest.raises(ForbiddenTarget, match=r"127\.0\.0\.1 is in 127\.0\.0\.0/8"):
-        parse("https://１２７.0.0.1/")
+def test_the_operator_vouches_for_the_ports_of_the_addresses_that_are_allowed() -> None:
+    assert parse_target("https://10.0.0.1:25/", allow_http=False, allowed=ALL).port == 25
+    with pytest.raises(ForbiddenTarget, match="port 25 belongs to another protocol"):
+        parse_target("https://a.example:25/", allow_http=False, allowed=ALL)
 
 
 def _number(value: int, base: str) -> str:
