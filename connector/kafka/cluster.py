@@ -53,6 +53,13 @@ class TopicLook:
     absence: Absence = ""
     operations: frozenset[str] = frozenset()
 
+    @property
+    def complaint(self) -> str:
+        """What an operator must know of a topic that is absent, and the cure."""
+        if self.absence == "forbidden":
+            return f"topic {self.topic} may not be read by this user: grant READ and DESCRIBE on it"
+        return f"topic {self.topic} does not exist: create it, or take it out of the sources"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupLook:

@@ -11,27 +11,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
 from connector.engine.ports import Commit, CommitResult, TopicPartition
-from connector.kafka.cluster import Cluster
-from connector.kafka.errors import KafkaTrouble, error_of, words
+from connector.kafka.cluster import CALL_TIMEOUT_S, Cluster
+from connector.kafka.errors import Complain, KafkaTrouble, error_of, words
 from connector.kafka.holdings import Holdings
 from connector.kafka.intake import Held
+from connector.kafka.opening import CommittedOffset
 from connector.kafka.sources_store import SourcesStore
 
 NOTE_EVERY_S = 60.0
 ANSWER_WITHIN_S = 60.0
 """The client answers every request; should it forget one, commits must not stop for ever."""
-
-
-class Complain(Protocol):
-    """Tells what an operator must know; a fatal one ends the member."""
-
-    def __call__(self, what: str, *, is_fatal: bool = False) -> None: ...
 
 
 class Committer:
@@ -57,6 +51,28 @@ class Committer:
         self._queued: list[Commit] = []
         self._in_flight: list[Commit] = []
         self._sent_at_s = 0.0
+
+    # ── what is committed ───────────────────────────────────────────────────────────────────────
+
+    def committed(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, CommittedOffset]:
+        """What the group has committed; partitions without are left out."""
+        if not tps:
+            return {}
+        asked = [ClientPartition(tp.topic, tp.partition) for tp in tps]
+        try:
+            found = self._consumer.committed(asked, timeout=CALL_TIMEOUT_S)
+        except KafkaException as error:
+            raise KafkaTrouble(f"committed offsets cannot be read: {self._words(error_of(error))}") from None
+        refused = next((p.error for p in found if p.error is not None), None)
+        if refused is not None:
+            raise KafkaTrouble(f"committed offsets cannot be read: {self._words(refused)}")
+        return {
+            TopicPartition(p.topic, p.partition): CommittedOffset(p.offset, p.metadata or "")
+            for p in found
+            if p.offset >= 0
+        }
+
+    # ── committing ──────────────────────────────────────────────────────────────────────────────
 
     def ask(self, commits: Sequence[Commit]) -> None:
         """Commit these soon. Those of a live epoch get an answer, the others are dropped."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from confluent_kafka import KafkaError, KafkaException
 
 from connector.engine.ports import WriteFault
@@ -15,6 +17,12 @@ class KafkaTrouble(Exception):
         super().__init__(what)
         self.what = what
         self.is_fatal = is_fatal
+
+
+class Complain(Protocol):
+    """Tells what an operator must know; after a fatal one whoever complained ends."""
+
+    def __call__(self, what: str, *, is_fatal: bool = False) -> None: ...
 
 
 class NeverStarted(KafkaTrouble):

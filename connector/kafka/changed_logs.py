@@ -1,0 +1,123 @@
+"""Logs that changed under us: cut, overtaken by retention, or another topic of the same name.
+
+The client's own reset is ``error``: it never moves by itself, and what it cannot read is decided by
+:func:`~connector.core.start.after_reset`. It says so once and is then silent for ever, so what cannot be
+decided yet stays here and is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from connector.core.start import BeyondEnd, MadeAnew, Overtaken, Readable, after_reset
+from connector.engine.ports import TopicPartition
+from connector.kafka.cluster import Cluster, TopicLook
+from connector.kafka.epochs import Epochs
+from connector.kafka.errors import KafkaTrouble
+from connector.kafka.holdings import Holdings
+from connector.kafka.intake import Held
+from connector.kafka.opening import Opener
+from connector.kafka.troubles import Troubles
+
+
+class ChangedLogs:
+    """Of one member; used by its polling thread only."""
+
+    def __init__(
+        self, *, holdings: Holdings, epochs: Epochs, opener: Opener, cluster: Cluster, group: str,
+        troubles: Troubles,
+    ) -> None:  # fmt: skip
+        self._holdings = holdings
+        self._epochs = epochs
+        self._opener = opener
+        self._cluster = cluster
+        self._group = group
+        self._troubles = troubles
+        self._unreadable: dict[TopicPartition, bool] = {}  # whether the log was cut
+
+    # ── noticing ────────────────────────────────────────────────────────────────────────────────
+
+    def unreadable(self, tp: TopicPartition, *, is_cut: bool) -> None:
+        """The client cannot read at our position. ``is_cut``: it found the log cut."""
+        self._unreadable[tp] = is_cut
+        self._troubles.try_now()
+
+    def looked(self, looks: Mapping[str, TopicLook]) -> None:
+        """The topics as they are now: notice those made anew."""
+        for held in self._holdings:
+            found = looks.get(held.tp.topic)
+            if found is not None and held.topic_id and found.id and held.topic_id != found.id:
+                self._unreadable[held.tp] = False
+
+    def regressed(self, tp: TopicPartition, offset: int) -> None:
+        """An offset came that is not above the last one, and nothing of ours explains it: the log was
+        cut or made anew. What was known of the old one must not be applied to it; and what was in hand of
+        it, below ``offset`` too, is read again, since that work ends with its epoch. Should the log begin
+        only later, the client says so next."""
+        held = self._holdings.of(tp)
+        assert held is not None, "only what is held can regress"
+        self._epochs.renew(held, position=min(offset, held.settled))
+
+    def forget(self, tp: TopicPartition) -> None:
+        """It is ours no longer."""
+        self._unreadable.pop(tp, None)
+
+    # ── mending ─────────────────────────────────────────────────────────────────────────────────
+
+    def mend(self) -> None:
+        """Decide for each unreadable position; what cannot be decided, or waits for an operator, stays."""
+        for tp, is_cut in list(self._unreadable.items()):
+            held = self._holdings.of(tp)
+            try:
+                if held is None or self._mend(held, is_cut=is_cut):
+                    del self._unreadable[tp]
+            except KafkaTrouble as trouble:
+                self._troubles.meet(trouble)
+
+    def _mend(self, held: Held, *, is_cut: bool) -> bool:
+        """Whether the partition is read again. A log that was cut stays held when it grows past our position:
+        what was rewritten below it would be skipped. Known limit: the hold ends with this assignment, and
+        the next one reads on if the log has the position by then."""
+        tp = held.tp
+        look = self._opener.look([tp.topic])[tp.topic]
+        if look.absence:
+            raise KafkaTrouble(look.complaint)
+        log_start, log_end = self._cluster.log_range(tp)
+        verdict = after_reset(
+            position=held.position,
+            log_start=log_start,
+            log_end=log_end,
+            known_id=held.topic_id,
+            found_id=look.id,
+            is_cut=is_cut or held.cut_at is not None,
+        )
+        match verdict:
+            case BeyondEnd():
+                if held.cut_at is None:
+                    held.cut_at = log_end
+                # Told again at every look, so that the alert is not a single line in the past.
+                self._troubles.complain(self._cure(held))
+                return False
+            case MadeAnew():
+                opened = self._opener.open([tp])
+                if not opened:
+                    raise KafkaTrouble(f"{tp} is gone")
+                self._epochs.begin_anew(opened)
+            case Overtaken(offset, lost):
+                self._epochs.tell_jump(
+                    tp, from_offset=held.position, to_offset=offset, reason="retention", lost=lost
+                )
+                held.position, held.cut_at = offset, None
+                self._holdings.reread(held)
+            case Readable():
+                self._holdings.reread(held)
+        return True
+
+    def _cure(self, held: Held) -> str:
+        return (
+            f"{held.tp} is held: the group is at offset {held.position}, but its log ended at "
+            f"{held.cut_at}. Stop all workers and say where to go on: kafka-consumer-groups.sh "
+            f"--bootstrap-server {self._cluster.access.bootstrap_servers} --group {self._group} "
+            f"--topic {held.tp.topic}:{held.tp.partition} "
+            f"--reset-offsets --to-offset {held.cut_at} --execute"
+        )
