@@ -19,7 +19,8 @@ from connector.declared.dialects import chosen_dialect
 from connector.declared.document import Document
 from connector.declared.problem import Path, Problem
 from connector.declared.secret import FromFile, SecretSource, read_secret
-from connector.subscriptions.model import SubscriptionDeclared, SubscriptionsFile
+from connector.subscriptions.form import Formed
+from connector.subscriptions.model import SubscriptionDeclared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +55,8 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """``subscriptions`` are whole only when there are no ``problems``. ``files`` are all that secrets and
-    headers were, or should have been, read from."""
+    """``subscriptions`` are whole only when there are no ``problems``, here or of form. ``files`` are all
+    that secrets and headers were, or should have been, read from."""
 
     subscriptions: tuple[Subscription, ...]
     problems: tuple[Problem, ...]
@@ -63,10 +64,11 @@ class Built:
     files: tuple[FilePath, ...]
 
 
-def build(declared: SubscriptionsFile, document: Document, rules: Rules, *, folder: FilePath) -> Built:
-    """The subscriptions that ``declared`` means; relative secret files start at ``folder``."""
-    building = _Building(document, rules, folder)
-    for index, each in enumerate(declared.subscriptions):
+def build(form: Formed, document: Document, rules: Rules, *, folder: FilePath) -> Built:
+    """The subscriptions that ``form`` declares; relative secret files start at ``folder``. Nothing is said of
+    what could not be read, nor of what depends on it."""
+    building = _Building(document, rules, folder, form.unread)
+    for index, each in enumerate(form.declared.subscriptions):
         building.add(index, each)
     return building.built()
 
@@ -74,10 +76,13 @@ def build(declared: SubscriptionsFile, document: Document, rules: Rules, *, fold
 class _Building:
     """Collects subscriptions and everything found wrong, in the order of the file."""
 
-    def __init__(self, document: Document, rules: Rules, folder: FilePath) -> None:
+    def __init__(
+        self, document: Document, rules: Rules, folder: FilePath, unread: frozenset[Path]
+    ) -> None:
         self._document = document
         self._rules = rules
         self._folder = folder
+        self._unread = unread
         self._subscriptions: list[Subscription] = []
         self._problems: list[Problem] = []
         self._warnings: list[Problem] = []
@@ -95,9 +100,9 @@ class _Building:
         secrets = self._secrets((*path, "secrets"), declared, dialect)
         headers = self._headers((*path, "headers"), declared, dialect)
         self._warn_of_unknown((*path, "events"), declared.events)
-        ladder_ms = dialect.ladder_ms if declared.ladder is None else declared.ladder
-        if secrets is None:
+        if dialect is None or secrets is None:
             return
+        ladder_ms = dialect.ladder_ms if declared.ladder is None else declared.ladder
         self._subscriptions.append(
             Subscription(
                 id=declared.id,
@@ -125,21 +130,29 @@ class _Building:
         )
 
     def _check_id(self, path: Path, id_: str, index: int) -> None:
+        if self._is_unread((*path, "id")):
+            return
         first = self._seen.setdefault(id_, index)
         if first != index:
             place = self._document.place(("subscriptions", first, "id"))
             self._refuse((*path, "id"), f"{id_} is already the id of the one at {place}; give it another")
 
-    def _dialect(self, path: Path, declared: SubscriptionDeclared) -> Dialect:
+    def _dialect(self, path: Path, declared: SubscriptionDeclared) -> Dialect | None:
+        """``None`` when nobody knows which: what it would ask for is not asked for then."""
+        path = (*path, "dialect")
+        if self._is_unread(path):
+            return None
         if declared.dialect is None:
             return self._rules.defaults.dialect
         try:
             return chosen_dialect(declared.dialect, self._rules.dialects)
         except ValueError as error:
-            self._refuse((*path, "dialect"), str(error))
-            return self._rules.defaults.dialect
+            self._refuse(path, str(error))
+            return None
 
-    def _secrets(self, path: Path, declared: SubscriptionDeclared, dialect: Dialect) -> Secrets | None:
+    def _secrets(
+        self, path: Path, declared: SubscriptionDeclared, dialect: Dialect | None
+    ) -> Secrets | None:
         current = self._secret((*path, "current"), declared.secrets.current, dialect)
         previous = None
         if declared.secrets.previous is not None:
@@ -148,9 +161,9 @@ class _Building:
             return None
         return Secrets(current=current, previous=previous, sign_with=declared.secrets.sign_with)
 
-    def _secret(self, path: Path, source: SecretSource, dialect: Dialect) -> str | None:
+    def _secret(self, path: Path, source: SecretSource, dialect: Dialect | None) -> str | None:
         text = self._read(path, source)
-        if text is not None:
+        if text is not None and dialect is not None:
             try:
                 check_secret(dialect, text, sign_ed25519=self._rules.sign_ed25519)
             except DialectError as error:
@@ -158,11 +171,11 @@ class _Building:
         return text
 
     def _headers(
-        self, path: Path, declared: SubscriptionDeclared, dialect: Dialect
+        self, path: Path, declared: SubscriptionDeclared, dialect: Dialect | None
     ) -> tuple[tuple[str, str], ...]:
         headers = []
         for name, source in declared.headers.items():
-            if name.lower() in dialect.header_names:
+            if dialect is not None and name.lower() in dialect.header_names:
                 self._refuse((*path, name), f"the dialect {dialect.name} sets this header; remove it")
             value = self._read((*path, name), source)
             if value is not None and (fault := header_value_fault(value)):
@@ -191,7 +204,12 @@ class _Building:
                 text = f"{pattern} matches no event type known here; it is kept, check its spelling"
                 self._warnings.append(self._problem((*path, position), text))
 
+    def _is_unread(self, path: Path) -> bool:
+        return bool(self._unread) and any(path[:end] in self._unread for end in range(2, len(path) + 1))
+
     def _refuse(self, path: Path, text: str) -> None:
+        if self._is_unread(path):
+            return
         self._problems.append(self._problem(path, text))
 
     def _problem(self, path: Path, text: str) -> Problem:

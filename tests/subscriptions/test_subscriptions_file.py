@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from connector.core.dialect import BELLAMY, STANDARD_WEBHOOKS, WEBHOOKS_V1, HmacSignature
 from connector.core.subscription import Secrets, Subscription
+from connector.declared.document import parse_document
 from connector.subscriptions.file import Loaded, Unusable, load_subscriptions
-from connector.subscriptions.model import SUBSCRIPTIONS_MAX, SubscriptionsFile
+from connector.subscriptions.form import formed
+from connector.subscriptions.model import (
+    SUBSCRIPTIONS_MAX,
+    LimitsDeclared,
+    SecretsDeclared,
+    SubscriptionDeclared,
+    SubscriptionsFile,
+)
 from tests.support.subscription_files import ONE, RULES, file_of
+
+_MEMBERS = (*SubscriptionDeclared.model_fields, *SecretsDeclared.model_fields, *LimitsDeclared.model_fields)
+_TEXTS = st.text("ab.*-:{", max_size=8)
+_KEYS = st.sampled_from(_MEMBERS) | _TEXTS
 
 
 @pytest.fixture
@@ -154,6 +169,7 @@ subscriptions:
     )
 
     assert mistakes == [
+        "4:3: subscriptions[0].evnts: there is no such key; did you mean events?",
         "5:12: subscriptions[0].events[0]: In the pattern 'post.**.x' a star may only be the whole last "
         "segment, as in post.* or friend.**",
         "6:12: subscriptions[0].secrets.current: is missing; add 'current:' here",
@@ -167,11 +183,10 @@ subscriptions:
         "9:23: subscriptions[0].limits.in_flight: must be at least 1 (it is 0)",
         "9:35: subscriptions[0].limits.timeout: must be a number with its unit, such as 30s",
         "10:11: subscriptions[0].paused: must be true or false (it is 5)",
-        "4:3: subscriptions[0].evnts: there is no such key; did you mean events?",
-        "11:7: subscriptions[1].id: must be text; put it in quotes (it is 12)",
         "11:3: subscriptions[1].url: is missing; add 'url:' here",
         "11:3: subscriptions[1].events: is missing; add 'events:' here",
         "11:3: subscriptions[1].secrets: is missing; add 'secrets:' here",
+        "11:7: subscriptions[1].id: must be text; put it in quotes (it is 12)",
     ]
 
 
@@ -212,6 +227,100 @@ subscriptions:
         mistakes[-1],
     ]
     assert mistakes[-1].startswith("13:21: subscriptions[1].headers.X-Mine: the dialect notify-")
+
+
+def test_mistakes_of_form_and_of_meaning_are_told_together_by_line(file: Path) -> None:
+    mistakes = _mistakes(
+        file,
+        """\
+subscriptions:
+- id: a
+  url: http://receiver.example/
+  events: [post.created]
+  dialect: notify
+  secrets: {current: {env: NOT_SET_ANYWHERE}, previus: x}
+  paused: 5
+- id: a
+  url: https://receiver.example/
+  events: [post.created, 7]
+  dialect: 7
+  secrets: {current: short}
+- hello
+- id: a
+  url: https://receiver.example/
+  events: [post.created]
+  dialect: belamy
+  secrets: {current: {file: none}, previous: [x]}
+  headers: {Host: x, X-A: "two\\nlines"}
+extra: 1
+""",
+    )
+
+    assert mistakes == [
+        "3:8: subscriptions[0].url: use https",
+        "6:22: subscriptions[0].secrets.current: the environment variable NOT_SET_ANYWHERE is not set; "
+        "set it, or name another",
+        "6:47: subscriptions[0].secrets.previus: there is no such key; did you mean previous?",
+        "7:11: subscriptions[0].paused: must be true or false (it is 5)",
+        "8:7: subscriptions[1].id: a is already the id of the one at 2:7; give it another",
+        "10:26: subscriptions[1].events[1]: must be text; put it in quotes (it is 7)",
+        "11:12: subscriptions[1].dialect: must be a dialect's name, or {base: NAME} with the options that "
+        "differ",
+        "13:3: subscriptions[2]: must hold members, such as 'name: value'",
+        "14:7: subscriptions[3].id: a is already the id of the one at 2:7; give it another",
+        "17:12: subscriptions[3].dialect: there is no dialect 'belamy'; did you mean bellamy?",
+        f"18:22: subscriptions[3].secrets.current: the file {file.parent}/none cannot be read: No such file "
+        "or directory",
+        "18:46: subscriptions[3].secrets.previous: must be the text itself, {env: NAME} or {file: PATH}",
+        "19:13: subscriptions[3].headers.Host: the header Host is set by the connector itself; remove it",
+        "19:27: subscriptions[3].headers.X-A: a header value must be printable ASCII on one line, not empty, "
+        "without blanks around it",
+        "20:1: extra: there is no such key; known: subscriptions",
+    ]
+
+
+def test_of_what_cannot_be_read_nothing_more_is_said(file: Path) -> None:
+    mistakes = _mistakes(
+        file,
+        """\
+subscriptions:
+- {}
+- id: unread
+  url: [https://receiver.example/]
+  events: {}
+  secrets: []
+  headers: {X-A: b, x-a: c, Host: d}
+""",
+    )
+
+    assert mistakes == [
+        "2:3: subscriptions[0].id: is missing; add 'id:' here",
+        "2:3: subscriptions[0].url: is missing; add 'url:' here",
+        "2:3: subscriptions[0].events: is missing; add 'events:' here",
+        "2:3: subscriptions[0].secrets: is missing; add 'secrets:' here",
+        "4:8: subscriptions[1].url: must be text; put it in quotes",
+        "5:11: subscriptions[1].events: must be a list, such as [a, b]",
+        "6:12: subscriptions[1].secrets: must hold members, such as 'name: value'",
+        "7:12: subscriptions[1].headers: x-a is declared twice; header names do not depend on case",
+        "7:29: subscriptions[1].headers.Host: the header Host is set by the connector itself; remove it",
+    ]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | _TEXTS,
+        lambda each: st.lists(each, max_size=3) | st.dictionaries(_KEYS, each, max_size=4),
+        max_leaves=30,
+    )
+)
+def test_whatever_it_holds_a_file_is_judged(declared: object) -> None:
+    subscriptions = [declared, {"secrets": declared, "headers": declared}, {"id": declared}]
+    text = json.dumps({"subscriptions": subscriptions}, ensure_ascii=False)
+
+    form = formed(parse_document(text.encode(), name="f"))
+
+    assert form.problems
+    assert len(form.declared.subscriptions) == 3
 
 
 def test_a_file_that_was_missing_is_still_named_so_that_it_can_be_watched(file: Path) -> None:
