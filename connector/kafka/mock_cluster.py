@@ -35,6 +35,7 @@ METADATA: Final = 3
 OFFSET_COMMIT: Final = 8
 OFFSET_FETCH: Final = 9
 HEARTBEAT: Final = 12
+INIT_PRODUCER_ID: Final = 22
 
 
 class MockUnavailable(RuntimeError):

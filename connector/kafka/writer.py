@@ -4,7 +4,7 @@ A write counts once all in-sync replicas have the record; whatever else happens 
 nothing is dropped in between. The loop hands records to the client, which queues them; a thread waits
 for acknowledgements and brings them back in one call per round. When the client has failed for good
 (an idempotent producer may), a new one takes its place and what was under way is told as passing;
-so is whatever comes until a new one can be made.
+so is whatever comes until a new one can be made. That is tried every second, and told ever more seldom.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from connector.engine.ports import NotWritten
 from connector.kafka.access import LOGGER, Access, producer_properties
 from connector.kafka.bridge import Bridge
 from connector.kafka.errors import KafkaTrouble, error_of, words, write_fault
+from connector.kafka.reminder import Reminder
 
 Done = Callable[[NotWritten | None], None]
 
@@ -67,7 +68,6 @@ class KafkaWriter:
         """Raises :class:`~connector.kafka.errors.KafkaTrouble` when the client refuses its settings."""
         self._access = access
         self._settings = settings
-        self._faulted = faulted
         self._on_fatal = on_fatal or faulted
         self._outstanding: dict[int, Done] = {}
         self._next_id = 0
@@ -75,7 +75,7 @@ class KafkaWriter:
         self._is_closing = False
         self._reports: list[tuple[int, NotWritten | None]] = []
         self._is_broken = threading.Event()
-        self._told = ""  # why no new client can be made
+        self._reminder = Reminder(lambda what: self._bridge.tell(partial(faulted, what)))
         self._producer = self._new_producer()
         self._bridge = Bridge("kafka writer", self._run)
         self._bridge.start()
@@ -191,6 +191,8 @@ class KafkaWriter:
         reports, self._reports = self._reports, []
         if reports:
             self._bridge.tell(partial(self._settle, reports))
+        if any(failure is None for _, failure in reports):
+            self._reminder.over()
 
     def _rebuild(self, broken: Producer) -> Producer:
         """A new client, or the broken one if none can be made now: its files may be being replaced. What the
@@ -202,12 +204,9 @@ class KafkaWriter:
         try:
             self._producer = fresh = self._new_producer()
         except KafkaTrouble as trouble:
-            if trouble.what != self._told:
-                self._told = trouble.what
-                self._bridge.tell(partial(self._faulted, f"writing: no new client: {trouble.what}"))
+            self._remind(f"no new client: {trouble.what}")
             self._bridge.tell(partial(self._abandon_pending, trouble.what))
             return broken
-        self._told = ""
         self._is_broken.clear()  # only now: until here writes must wait, not meet the broken one
         self._bridge.tell(self._retry_pending)
         return fresh
@@ -219,10 +218,13 @@ class KafkaWriter:
         if _is_fatal(error):
             self._is_broken.set()
         if _is_fatal(error) or error.code() == KafkaError._AUTHENTICATION:
-            what = f"writing: {self._access.redact(words(error))}"
+            what = self._access.redact(words(error))
             if error.code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED:
                 what += ". Grant this user WRITE on the connector's own topics"
-            self._bridge.tell(partial(self._faulted, what))
+            self._remind(what)
+
+    def _remind(self, what: str) -> None:
+        self._reminder.met(f"writing: {what}", now_s=time.monotonic())
 
     def _not_written(self, error: KafkaError) -> NotWritten:
         return NotWritten(write_fault(error), self._access.redact(words(error)))

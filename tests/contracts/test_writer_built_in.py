@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from connector.kafka.access import Access
-from connector.kafka.mock_cluster import PRODUCE, MockCluster
+from connector.kafka.mock_cluster import INIT_PRODUCER_ID, PRODUCE, MockCluster
 from connector.kafka.writer import KafkaWriter, WriterSettings
 from tests.support.kafka_beds import BuiltInBed
 from tests.support.mock_kafka import shared_mock_kafka
@@ -144,6 +144,20 @@ class TestBuiltIn(WriterContract):
         await writer.close()
 
         assert sum("ssl.ca.location failed" in fault for fault in faults) == 1
+
+    @pytest.mark.slow
+    async def test_a_user_who_may_not_write_is_told_at_once_and_then_ever_more_seldom(
+        self, bed: BuiltInBed, topic: str
+    ) -> None:
+        faults: list[str] = []
+        bed.mock.fail_requests(INIT_PRODUCER_ID, [KafkaError.CLUSTER_AUTHORIZATION_FAILED] * 5)
+
+        writer = KafkaWriter(bed.access, WriterSettings(delivery_timeout_ms=5_000), faulted=faults.append)
+        await until_written(writer, topic, b"allowed at last")  # five tries, a second apart
+        await writer.close()
+
+        assert all("Grant this user WRITE" in fault for fault in faults)
+        assert 1 < len(faults) < 4
 
     async def test_a_thread_that_fails_says_so_and_leaves_nothing_unanswered(
         self, bed: BuiltInBed, topic: str
