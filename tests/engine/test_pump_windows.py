@@ -10,10 +10,10 @@ from connector.core.record import Record
 from connector.core.topic_names import tier_topic
 from connector.core.trail import Origin, Trail
 from connector.engine.ports import TopicPartition
+from tests.support.fake_kafka import PREFIX
 from tests.support.virtual_time import VirtualLoop, virtual
 from tests.support.world import (
     POSTS,
-    PREFIX,
     FakeDecoder,
     World,
     hangs,

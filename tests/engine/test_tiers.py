@@ -12,8 +12,9 @@ from connector.core.record import Headers, Record
 from connector.core.trail import Origin, Trail
 from connector.engine import tiers
 from connector.engine.ports import NotWritten, SchemaReady, SchemaUnknown, SchemaUnreachable, TopicPartition
+from tests.support.fake_kafka import Cluster
 from tests.support.virtual_time import VirtualClock, virtual
-from tests.support.world import POSTS, Cluster, FakeSender, World, replies, subscription
+from tests.support.world import POSTS, FakeSender, World, replies, subscription
 
 FIVE_SECONDS = TopicPartition("webhooks.retry.5s", 0)
 SOURCE = Record("post.created", 0, 7, 1_700_000_000_000, b"k", b"1")

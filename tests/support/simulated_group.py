@@ -1,4 +1,4 @@
-"""A consumer group's coordinator for :class:`~tests.support.world.FakeSource` members: who owns what.
+"""A consumer group's coordinator for :class:`~tests.support.fake_kafka.FakeSource` members: who owns what.
 
 Rebalances are cooperative: what moves is revoked, and only then given to its next owner.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from random import Random
 
 from connector.engine.ports import TopicPartition
-from tests.support.world import FakeSource
+from tests.support.fake_kafka import FakeSource
 
 
 class Group:
@@ -53,5 +53,5 @@ class Group:
         owned = {tp for member in self.members for tp in member.epoch_of}
         for member in self.members:
             fresh = [tp for tp, owner in wanted.items() if owner is member and tp not in owned]
-            if fresh and not member.is_dead:
+            if (fresh or not member.has_joined) and not member.is_dead:
                 member.assign(*fresh)

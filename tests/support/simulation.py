@@ -47,9 +47,10 @@ from connector.engine.ports import (
     WriteFault,
 )
 from connector.engine.worker import WorkerLimits
+from tests.support.fake_kafka import PREFIX, Cluster
 from tests.support.simulated_group import Group
 from tests.support.virtual_time import VirtualClock, run_virtual
-from tests.support.world import PREFIX, Cluster, FakeSender, Post, World, hangs, subscription
+from tests.support.world import FakeSender, Post, World, hangs, subscription
 
 LADDERS = ((1_000,), (1_000, 4_000), (1_000, 4_000, 20_000), (4_000, 20_000))
 TIERS = (1_000, 4_000, 20_000)
@@ -420,6 +421,7 @@ class Simulation:
         for world in self.worlds:
             assert world.fatal == [], world.fatal
             assert world.problems() == [], world.problems()
+            assert world.source.commits_behind == world.tier_source.commits_behind == 0
             limits = self.limits
             assert world.sender.in_flight <= limits.dispatch.in_flight_max
             in_hand = world.worker.in_hand().deliveries

@@ -1,46 +1,34 @@
-"""A whole world in memory for the engine: topics, a consumer group of one, endpoints that misbehave.
-
-The fakes keep to the contracts of ``connector.engine.ports``; the contract suites hold them to the
-same tests as the real adapters.
-"""
+"""A whole world in memory for the engine: a worker on a Kafka in memory, endpoints that misbehave."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from zlib import crc32
 
 from connector.core.composer import compile_composer
 from connector.core.dialect import DIALECTS
 from connector.core.event import Decoded, Event
 from connector.core.outcome import Failure, Reply
-from connector.core.record import Headers, Record
+from connector.core.record import Record
 from connector.core.subscription import Secrets, Subscription
-from connector.core.topic_names import tier_delay_ms, tier_topic
+from connector.core.topic_names import tier_topic
 from connector.engine.dispatcher import DispatchLimits
 from connector.engine.flow import FlowLimits
 from connector.engine.ports import (
-    Assignment,
     Clock,
-    Commit,
-    CommitResult,
     Decoder,
     Endpoint,
-    Fetched,
-    NotWritten,
-    Reading,
     SchemaAnswer,
     SchemaReady,
     TopicPartition,
 )
 from connector.engine.worker import Worker, WorkerLimits
+from tests.support.fake_kafka import PREFIX, Cluster, FakeSource, FakeWriter
 from tests.support.virtual_time import VirtualClock
 
-PREFIX = "webhooks"
 POSTS = TopicPartition("post.created", 0)
 
 
@@ -61,227 +49,6 @@ class Log:
 
     def said(self, event: str) -> list[dict[str, Any]]:
         return [facts for _, said, facts in self.lines if said == event]
-
-
-class Cluster:
-    """Topics as lists, committed offsets as a dictionary; it survives the workers that use it.
-
-    ``write_faults`` are given to the next writes in turn, those of ``write_faults_by_topic`` to every
-    write to that topic; ``lost_acks`` writes are made and reported as failed all the same. ``on_commit``
-    is told of every commit that is taken.
-    """
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self.clock = clock
-        self.topics: defaultdict[str, defaultdict[int, list[Record]]] = defaultdict(lambda: defaultdict(list))
-        self.partitions: defaultdict[str, int] = defaultdict(lambda: 1)
-        self.committed: dict[tuple[str, TopicPartition], tuple[int, str]] = {}
-        self.commits: list[Commit] = []
-        self.write_faults: list[NotWritten] = []
-        self.write_faults_by_topic: dict[str, NotWritten] = {}
-        self.lost_acks = 0
-        self.on_append: list[Callable[[], None]] = []
-        self.on_commit: Callable[[str, Commit], None] = lambda group, commit: None
-
-    def append(
-        self, topic: str, value: bytes | None, *, partition: int | None = None, key: bytes | None = None,
-        headers: Headers = (), timestamp_ms: int | None = None,
-    ) -> Record:  # fmt: skip
-        if partition is None:
-            partition = crc32(key or b"") % self.partitions[topic]
-        log = self.topics[topic][partition]
-        now_ms = self.clock.now_ms() if timestamp_ms is None else timestamp_ms
-        record = Record(topic, partition, len(log), now_ms, key, value, tuple(headers), leader_epoch=0)
-        log.append(record)
-        for tell in self.on_append:
-            tell()
-        return record
-
-    def take(self, group: str, commit: Commit) -> None:
-        before, _ = self.committed.get((group, commit.tp), (0, ""))
-        assert commit.offset >= before, f"{commit.tp} of {group} is rewound from {before} to {commit.offset}"
-        self.committed[group, commit.tp] = (commit.offset, commit.metadata)
-        self.commits.append(commit)
-        self.on_commit(group, commit)
-
-    def letters(self, topic: str) -> list[Record]:
-        return [record for log in self.topics[topic].values() for record in log]
-
-    def tier_letters(self) -> list[Record]:
-        tiers = [topic for topic in self.topics if tier_delay_ms(PREFIX, topic)]
-        return [one for topic in tiers for one in self.letters(topic)]
-
-
-class FakeSource:
-    """Reads assigned partitions of a :class:`Cluster`, one batch per grant.
-
-    ``commit_errors`` are given to the next commits in turn; of ``lost_answers`` commits the answer never
-    comes. ``pauses`` counts what costs a real client its prefetched records.
-    """
-
-    epochs = itertools.count(1)
-
-    def __init__(self, cluster: Cluster, group: str, *, batch_max: int = 500) -> None:
-        self.cluster = cluster
-        self.group = group
-        self.batch_max = batch_max
-        self.grants = 0
-        self.pauses = 0
-        self.paused: set[TopicPartition] = set()
-        self.epoch_of: dict[TopicPartition, int] = {}
-        self.position: dict[TopicPartition, int] = {}
-        self.commit_errors: list[CommitResult] = []
-        self.lost_answers = 0
-        self.is_dead = False
-        self.is_closed = False
-        self.turn = asyncio.Lock()
-        self._is_polling = False
-
-    def start(self, reading: Reading) -> None:
-        self.reading = reading
-        self.cluster.on_append.append(self._poll_soon)
-
-    def assign(self, *tps: TopicPartition) -> None:
-        assignments = []
-        for tp in tps:
-            offset, metadata = self.cluster.committed.get((self.group, tp), (0, ""))
-            self.epoch_of[tp] = next(self.epochs)
-            self.position[tp] = offset
-            assignments.append(
-                Assignment(tp=tp, epoch=self.epoch_of[tp], position=offset, committed_metadata=metadata)
-            )
-        self.reading.assigned(assignments)
-        self._poll_soon()
-
-    async def revoke(self, *tps: TopicPartition, budget_ms: int = 10_000) -> None:
-        """Raises ``TimeoutError`` when the engine does not keep to the budget."""
-        done: asyncio.Future[Sequence[Commit]] = asyncio.get_running_loop().create_future()
-        self.reading.revoking(tps, budget_ms, done.set_result)
-        try:
-            commits = await asyncio.wait_for(done, budget_ms / 1_000 + 0.1)
-        except TimeoutError:
-            if self.is_dead:
-                return
-            raise
-        for one in commits:
-            assert one.tp in tps, "only what is handed over is committed"
-            self._take(one)
-        for tp in tps:
-            self.epoch_of.pop(tp, None)
-
-    def lose(self, *tps: TopicPartition) -> None:
-        for tp in tps:
-            self.epoch_of.pop(tp)
-        self.reading.lost(tps)
-
-    def subscribe(self, topics: Sequence[str]) -> None: ...
-
-    def grant(self) -> None:
-        self.grants += 1
-        self._poll_soon()
-
-    def pause(self, tp: TopicPartition) -> None:
-        self.pauses += 1
-        self.paused.add(tp)
-
-    def resume(self, tp: TopicPartition) -> None:
-        self.paused.discard(tp)
-        self._poll_soon()
-
-    def commit(self, commits: Sequence[Commit]) -> None:
-        assert self.is_dead or all(self.epoch_of.get(one.tp) == one.epoch for one in commits), (
-            "a commit is asked only for what is ours"
-        )
-        asyncio.get_running_loop().call_later(0.001, self._commit, list(commits))
-
-    async def close(self) -> None:
-        async with self.turn:  # one rebalance at a time
-            if self.epoch_of:
-                await self.revoke(*self.epoch_of)
-        self.die()
-        self.is_closed = True
-
-    def die(self) -> None:
-        self.is_dead = True
-        self.epoch_of.clear()
-        if self._poll_soon in self.cluster.on_append:
-            self.cluster.on_append.remove(self._poll_soon)
-
-    def _commit(self, commits: Sequence[Commit]) -> None:
-        live = [one for one in commits if self.epoch_of.get(one.tp) == one.epoch]
-        if self.commit_errors:
-            error = self.commit_errors.pop(0)
-            results = [
-                CommitResult(commit=one, error=error.error, is_metadata_refused=error.is_metadata_refused)
-                for one in live
-            ]
-        else:
-            for one in live:
-                self._take(one)
-            results = [CommitResult(commit=one) for one in live]
-        if self.lost_answers:
-            self.lost_answers -= 1
-        elif results:
-            self.reading.committed(results)
-
-    def _take(self, commit: Commit) -> None:
-        if self.epoch_of.get(commit.tp) == commit.epoch:
-            self.cluster.take(self.group, commit)
-
-    def _poll_soon(self) -> None:
-        if not self._is_polling and not self.is_dead:
-            self._is_polling = True
-            asyncio.get_running_loop().call_later(0.005, self._poll)
-
-    def _poll(self) -> None:
-        self._is_polling = False
-        if self.grants and not self.is_dead and (batch := self._batch()):
-            self.grants -= 1
-            self.reading.fetched(batch)
-            self._poll_soon()
-
-    def _batch(self) -> list[Fetched]:
-        batch = []
-        for tp, epoch in self.epoch_of.items():
-            log = self.cluster.topics[tp.topic][tp.partition]
-            start = self.position[tp]
-            if tp in self.paused or start >= len(log):
-                continue
-            records = log[start : start + self.batch_max]
-            self.position[tp] = start + len(records)
-            end_offset = len(log) if self.position[tp] == len(log) else -1
-            batch.append(Fetched(tp, epoch, records, end_offset))
-        return batch
-
-
-class FakeWriter:
-    """Appends to a cluster after 1 ms, unless told to fail."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
-        self.is_dead = False
-
-    def write(
-        self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers,
-        done: Callable[[NotWritten | None], None],
-    ) -> None:  # fmt: skip
-        def write() -> None:
-            if self.is_dead:
-                return
-            faults = self.cluster.write_faults
-            if fault := (faults.pop(0) if faults else self.cluster.write_faults_by_topic.get(topic)):
-                done(fault)
-                return
-            self.cluster.append(topic, value, key=key, headers=headers)
-            if self.cluster.lost_acks:
-                self.cluster.lost_acks -= 1
-                done(NotWritten("passing", "no acknowledgement"))
-            else:
-                done(None)
-
-        asyncio.get_running_loop().call_later(0.001, write)
-
-    async def close(self) -> None: ...
 
 
 @dataclass
