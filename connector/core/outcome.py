@@ -7,7 +7,7 @@ an outcome; :mod:`connector.core.routing` turns the outcome into a route.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 FailureKind = Literal[
     "dns",            # the name did not resolve
@@ -18,7 +18,11 @@ FailureKind = Literal[
     "reset",          # closed or reset before the reply was whole
     "protocol",       # what came back is not HTTP/1.1, or exceeds a cap
     "resources",      # ours: file descriptors, ports or buffers used up; never billed to the receiver
+    "proxy",          # ours: the egress proxy is down, refuses us or fails; never billed to the receiver
 ]
+
+OWN_FAULTS: Final[frozenset[FailureKind]] = frozenset({"resources", "proxy"})
+"""Failures that say nothing about the receiver: no attempt is used up by them."""
 
 
 @dataclass(slots=True)
@@ -35,14 +39,24 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No whole reply. ``detail`` is one sentence for the operator."""
+    """No whole reply. ``detail`` is one sentence for the operator; ``is_unconnected``: the time was over before
+    there was a connection."""
 
     kind: FailureKind
     detail: str
+    is_unconnected: bool = False
+
+    @property
+    def is_unreached(self) -> bool:
+        """Whether nobody was met at all, which across many hosts at once is a fault of ours."""
+        return self.is_unconnected or self.kind in ("dns", "connect")
 
 
 ErrorClass = str
 """Closed vocabulary: ``http-<status>`` or a :data:`FailureKind`; what an operator filters by."""
+
+
+_OVERLOADED = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,11 @@ class Deferred:
     status: int = 0
     retry_after_ms: int = 0
     is_counted: bool = True
+
+    @property
+    def slows_lane(self) -> bool:
+        """Whether the endpoint may have been asked for too much: no whole reply, or one that says so."""
+        return self.status == 0 or self.status in _OVERLOADED or self.status >= 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,8 +25,11 @@ from connector.core.outcome import Deferred, Delivered, Outcome, Refused
 from connector.core.trail import Reason
 
 OWN_FAULT_DELAY_MS: Final = 30_000
-"""How long a delivery waits after a fault of our own (descriptors, ports, buffers): such a shortage
+"""How long a delivery waits after a fault of our own (descriptors, ports, buffers, a proxy): such trouble
 passes by itself or is mended, and the ladder's long steps are no measure for it."""
+
+SHUT_OUT_DOUBLINGS_MAX: Final = 6
+"""How often the wait of a delivery that is turned away again and again doubles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,14 @@ def divert(*, estimate_ms: int, tiers: Sequence[int]) -> Retry:
     *not before*, so that an endpoint that is well again sooner does not idle. Its attempt stays, its
     hop is one more (:meth:`~connector.core.trail.Trail.to_tier`)."""
     return Retry(tier_ms=nearest(estimate_ms, tiers), not_before_ms=0)
+
+
+def shut_out(*, rest_ms: int, turns: int, tiers: Sequence[int]) -> Retry:
+    """Where a delivery waits whose endpoint is not tried at all for another ``rest_ms``: a tier no shorter
+    than that, and a longer one the more often (``turns``) it was turned away before, so that a backlog does
+    not pass by every few seconds in vain."""
+    wanted_ms = rest_ms << min(turns, SHUT_OUT_DOUBLINGS_MAX)
+    return Retry(tier_ms=next((one for one in tiers if one >= wanted_ms), tiers[-1]), not_before_ms=0)
 
 
 def _retry(delay_ms: int, *, tiers: Sequence[int], now_ms: int) -> Retry:
