@@ -39,8 +39,8 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No whole reply. ``detail`` is one sentence for the operator; ``is_unconnected``: the time was over before
-    there was a connection."""
+    """No whole reply. ``detail`` is one sentence for the operator; ``is_unconnected``: the time was over
+    before there was a connection."""
 
     kind: FailureKind
     detail: str
