@@ -26,6 +26,7 @@ from connector.app.refusal import Failed, Refusal, refusing
 from connector.core.ladder import tiers_of
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Headers
+from connector.core.subscription import TlsIdentity
 from connector.core.topic_names import matched
 from connector.engine.clock import SystemClock
 from connector.engine.ports import Endpoint, NotWritten
@@ -48,8 +49,15 @@ class DrySender:
         self._real = real
         self._show = show
 
-    def endpoint(self, url: str, *, headers: Sequence[tuple[str, str]], content_type: str) -> Endpoint:
-        return self._real.endpoint(url, headers=headers, content_type=content_type)
+    def endpoint(
+        self,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]],
+        content_type: str,
+        tls: TlsIdentity | None = None,
+    ) -> Endpoint:
+        return self._real.endpoint(url, headers=headers, content_type=content_type, tls=tls)
 
     def post(
         self, endpoint: Endpoint, headers: bytes, body: bytes, timeout_ms: int, context: Any,

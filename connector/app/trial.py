@@ -90,7 +90,10 @@ async def try_out(
     done: asyncio.Future[Reply | Failure] = asyncio.get_running_loop().create_future()
     try:
         endpoint = sender.endpoint(
-            subscription.url, headers=subscription.headers, content_type=composer.content_type
+            subscription.url,
+            headers=subscription.headers,
+            content_type=composer.content_type,
+            tls=subscription.tls,
         )
         sent_at = time.monotonic_ns()
         sender.post(endpoint, headers, body, subscription.timeout_ms, done, asyncio.Future.set_result)

@@ -21,6 +21,30 @@ class Secrets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TlsIdentity:
+    """Who we are to a receiver, and by whom we know it: paths of PEM files, empty where the deployment's
+    own ways hold. Certificate and key are both given or neither. ``digest`` stands for what the files hold,
+    so that a rotated file makes another identity."""
+
+    certificate_file: str = ""
+    key_file: str = ""
+    ca_file: str = ""
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Egress:
+    """By which way POSTs leave: through ``proxy`` (http://host:port, empty: directly), and whether HTTP/2 is
+    spoken where the receiver offers it. Anything but the default is for the second sender."""
+
+    proxy: str = ""
+    http2: bool = False
+
+
+DIRECT = Egress()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """One validated subscription. Two are equal when nothing about them differs.
 
@@ -28,6 +52,7 @@ class Subscription:
     each further try; its length plus one is the number of attempts. ``in_flight_max`` bounds the
     POSTs under way to this endpoint, ``queue_max`` the deliveries waiting for one of them.
     ``max_age_ms`` counts from the first attempt; past it a failed delivery is ``expired``.
+    ``tls`` is ``None`` where the deployment's own identity does.
     """
 
     id: str
@@ -43,3 +68,5 @@ class Subscription:
     queue_max: int
     body_bytes_max: int
     paused: bool = False
+    egress: Egress = DIRECT
+    tls: TlsIdentity | None = None

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from connector.core.event import Decoded
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Headers, Record
+from connector.core.subscription import TlsIdentity
 
 # ── time ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -250,8 +251,17 @@ class Endpoint(Protocol):
 class Sender(Protocol):
     """Sends signed POSTs. One deadline spans name look-up, connect, TLS, request and reply."""
 
-    def endpoint(self, url: str, *, headers: Sequence[tuple[str, str]], content_type: str) -> Endpoint:
-        """Prepare an endpoint. Raises :class:`ForbiddenTarget` for a URL that may never be sent to."""
+    def endpoint(
+        self,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]],
+        content_type: str,
+        tls: TlsIdentity | None = None,
+    ) -> Endpoint:
+        """Prepare an endpoint. Endpoints of different identities never share a connection. Raises
+        :class:`ForbiddenTarget` for a URL that may never be sent to, :class:`UnusableIdentity` for files
+        that cannot be used."""
 
     def post(
         self,
@@ -270,6 +280,10 @@ class Sender(Protocol):
         """Abort every request under way; each ``done`` gets a ``reset`` failure."""
 
     async def close(self) -> None: ...
+
+
+class UnusableIdentity(ValueError):
+    """The files of a TLS identity cannot be used; the message names the file and the cure."""
 
 
 class ForbiddenTarget(ValueError):

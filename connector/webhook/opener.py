@@ -25,12 +25,11 @@ _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUF
 
 
 class Opener:
-    """Opens connections for one TLS identity under one guard."""
+    """Opens connections under one guard."""
 
-    def __init__(self, resolver: Resolver, *, allowed: Sequence[Network], tls: ssl.SSLContext) -> None:
+    def __init__(self, resolver: Resolver, *, allowed: Sequence[Network]) -> None:
         self._resolver = resolver
         self._allowed = allowed
-        self._tls = tls
 
     async def open(
         self, origin: Origin[Connection], owner: ConnectionOwner, deadline_s: float
@@ -75,15 +74,14 @@ class Opener:
         self, origin: Origin[Connection], owner: ConnectionOwner, address: Address, limit_s: float | None
     ) -> Connection | Failure:
         connection = Connection(origin, owner)
-        is_tls = origin.scheme == "https"
         try:
             async with asyncio.timeout(limit_s):
                 await asyncio.get_running_loop().create_connection(
                     lambda: connection,
                     str(address),
                     origin.port,
-                    ssl=self._tls if is_tls else None,
-                    server_hostname=origin.host if is_tls else None,
+                    ssl=origin.tls,
+                    server_hostname=origin.host if origin.tls is not None else None,
                 )
         except OSError as error:  # TimeoutError and ssl.SSLError among them
             return failure_of(error, f"{origin} at {address}")

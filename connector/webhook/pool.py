@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import resource
+import ssl
 from collections.abc import Iterator
 from time import monotonic
 from weakref import WeakValueDictionary
 
+from connector.core.subscription import TlsIdentity
 from connector.webhook.connection import Connection
 from connector.webhook.origin import Origin
 from connector.webhook.target import Scheme, Target
@@ -22,7 +24,7 @@ _REAP_EVERY_S = 1.0
 _FILE_LIMIT_SHARE = 0.8
 
 
-_Key = tuple[Scheme, str, int]
+_Key = tuple[Scheme, str, int, TlsIdentity | None]
 
 
 class Pool:
@@ -53,12 +55,14 @@ class Pool:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    def origin(self, target: Target) -> Origin[Connection]:
-        """The origin of a target, shared by all endpoints there."""
-        key = (target.scheme, target.host, target.port)
+    def origin(
+        self, target: Target, identity: TlsIdentity | None, tls: ssl.SSLContext | None
+    ) -> Origin[Connection]:
+        """The origin of a target, shared by all endpoints there of one identity, whose context ``tls`` is."""
+        key = (target.scheme, target.host, target.port, identity)
         origin = self._origins.get(key)
         if origin is None:
-            origin = self._origins[key] = Origin(*key, target.literal)
+            origin = self._origins[key] = Origin(target, tls)
         return origin
 
     def take(self, origin: Origin[Connection], now_s: float) -> Connection | None:

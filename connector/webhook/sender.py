@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Any, cast
 
 from connector.core.outcome import Failure, Reply
+from connector.core.subscription import TlsIdentity
 from connector.engine.ports import Endpoint
 from connector.webhook.connection import Connection
 from connector.webhook.deadlines import Deadlines
@@ -31,7 +32,7 @@ from connector.webhook.pool import Pool
 from connector.webhook.reply import ReplyFault
 from connector.webhook.resolver import AresLookup, Lookup, Resolver
 from connector.webhook.target import parse_target
-from connector.webhook.tls import client_context
+from connector.webhook.tls import TlsContexts
 
 
 class PreparedEndpoint:
@@ -84,7 +85,8 @@ class WebhookSender:
         self._allow_http = allow_http
         self._allowed = parse_networks(allow_networks)
         self._resolver = Resolver(lookup or AresLookup(), budget_ms=lookup_budget_ms)
-        self._opener = Opener(self._resolver, allowed=self._allowed, tls=client_context(extra_ca_file))
+        self._opener = Opener(self._resolver, allowed=self._allowed)
+        self._contexts = TlsContexts(extra_ca_file)
         self._pool = Pool(
             connections_max=connections_max,
             connections_per_origin_max=connections_per_origin_max,
@@ -103,13 +105,19 @@ class WebhookSender:
         return self._pool.connections_max
 
     def endpoint(
-        self, url: str, *, headers: Sequence[tuple[str, str]], content_type: str
+        self,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]],
+        content_type: str,
+        tls: TlsIdentity | None = None,
     ) -> PreparedEndpoint:
-        """Prepare an endpoint. Raises :class:`~connector.engine.ports.ForbiddenTarget` for a URL that
-        may never be sent to, and plain ``ValueError`` for a header that may not be sent."""
+        """See :meth:`connector.engine.ports.Sender.endpoint`. Raises plain ``ValueError`` for a header that
+        may not be sent."""
         target = parse_target(url, allow_http=self._allow_http, allowed=self._allowed)
         head = request_head(target, headers=headers, content_type=content_type)
-        return PreparedEndpoint(url, self._pool.origin(target), head)
+        context = self._contexts.context(tls) if target.scheme == "https" else None
+        return PreparedEndpoint(url, self._pool.origin(target, tls, context), head)
 
     def post(
         self,

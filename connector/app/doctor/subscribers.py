@@ -9,8 +9,9 @@ from connector.app.adapters import composer_of, sender_of
 from connector.app.doctor.finding import Finding
 from connector.core.dialect import DialectError
 from connector.core.outcome import Failure
-from connector.core.subscription import Subscription
+from connector.core.subscription import Subscription, TlsIdentity
 from connector.core.view import Doubted, next_view
+from connector.engine.ports import Endpoint
 from connector.settings import Settings
 from connector.settings.subscription_rules import known_types, subscription_rules
 from connector.subscriptions.file import Loaded, Unusable, load_subscriptions
@@ -25,6 +26,8 @@ SHOWN_MAX = 20
 """Findings of one kind told one by one: a broken template or network breaks all alike."""
 
 _SUBJECT = "subscriptions"
+_Reached = tuple[str, TlsIdentity | None]
+"""A host, and as whom it was reached."""
 
 
 async def subscriptions(settings: Settings) -> tuple[list[Finding], tuple[Subscription, ...]]:
@@ -46,16 +49,16 @@ async def endpoints(settings: Settings, wanted: Sequence[Subscription]) -> list[
     if not wanted:
         return [Finding("endpoints", "unknown", "not checked: the subscriptions say which there are")]
     sender = sender_of(settings)
-    tasks: dict[asyncio.Task[Failure | None], str] = {}
+    tasks: dict[asyncio.Task[Failure | None], _Reached] = {}
     turn = asyncio.Semaphore(REACHED_AT_ONCE_MAX)
-    users: dict[str, list[str]] = {}
+    users: dict[_Reached, list[str]] = {}
     try:
         for each in wanted:
-            endpoint = sender.endpoint(each.url, headers=(), content_type="application/json")
-            origin = str(endpoint.origin)
-            if origin not in users:
-                tasks[asyncio.create_task(_reach(sender, each.url, turn))] = origin
-            users.setdefault(origin, []).append(each.id)
+            endpoint = sender.endpoint(each.url, headers=(), content_type="application/json", tls=each.tls)
+            reached = str(endpoint.origin), each.tls
+            if reached not in users:
+                tasks[asyncio.create_task(_reach(sender, endpoint, turn))] = reached
+            users.setdefault(reached, []).append(each.id)
         done, late = await asyncio.wait(tasks, timeout=REACH_BUDGET_S)
         failures = {tasks[task]: failure for task in done if (failure := task.result()) is not None}
         for task in late:
@@ -63,8 +66,8 @@ async def endpoints(settings: Settings, wanted: Sequence[Subscription]) -> list[
     finally:
         await sender.close()
     found = [
-        Finding("endpoints", "problem", f"{origin} ({_some(users[origin])}): {failure.detail}")
-        for origin, failure in sorted(failures.items())
+        Finding("endpoints", "problem", f"{reached[0]} ({_some(users[reached])}): {failure.detail}")
+        for reached, failure in sorted(failures.items(), key=lambda each: each[0][0])
     ]
     found = _capped(found)
     if late:
@@ -73,9 +76,8 @@ async def endpoints(settings: Settings, wanted: Sequence[Subscription]) -> list[
     return [Finding("endpoints", "ok", f"{reached} of {len(tasks)} hosts take connections"), *found]
 
 
-async def _reach(sender: WebhookSender, url: str, turn: asyncio.Semaphore) -> Failure | None:
+async def _reach(sender: WebhookSender, endpoint: Endpoint, turn: asyncio.Semaphore) -> Failure | None:
     async with turn:
-        endpoint = sender.endpoint(url, headers=(), content_type="application/json")
         return await sender.reach(endpoint, REACH_TIMEOUT_MS)
 
 
