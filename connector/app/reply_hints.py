@@ -14,6 +14,7 @@ _FAILURES: dict[FailureKind, str] = {
     "reset": "The receiver, or a proxy before it, closed the connection instead of answering.",
     "protocol": "Something answers there that does not speak HTTP/1.1, or answers without end.",
     "resources": "This process is out of file descriptors, ports or buffers: raise its limits (ulimit -n).",
+    "proxy": "The egress proxy is down, refuses this connector, or fails; the receiver was not reached.",
 }
 
 _STATUSES: dict[int, str] = {

@@ -16,7 +16,7 @@ from email.utils import parsedate_tz
 from typing import Final
 
 from connector.core.dialect import Accepted
-from connector.core.outcome import Deferred, Delivered, Failure, Outcome, Refused, Reply
+from connector.core.outcome import OWN_FAULTS, Deferred, Delivered, Failure, Outcome, Refused, Reply
 
 RETRY_AFTER_MS_MAX: Final = 31 * 24 * 3_600_000
 """No wait is longer than 31 days, whatever was asked: longer than any sensible maximum age, so that
@@ -39,7 +39,8 @@ def judge(answer: Reply | Failure, *, accepted: Accepted, gone_is_final: bool, n
     ``Date`` where it has none.
     """
     if isinstance(answer, Failure):
-        return Deferred(error_class=answer.kind, detail=answer.detail, is_counted=answer.kind != "resources")
+        is_counted = answer.kind not in OWN_FAULTS
+        return Deferred(error_class=answer.kind, detail=answer.detail, is_counted=is_counted)
     status = answer.status
     if status == 200 or (accepted == "2xx" and 200 <= status <= 299):
         return _DELIVERED[status]

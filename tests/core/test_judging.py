@@ -83,14 +83,15 @@ def test_gone_is_an_ordinary_failure_elsewhere() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", [kind for kind in get_args(FailureKind) if kind != "resources"])
+@pytest.mark.parametrize("kind", sorted(set(get_args(FailureKind)) - {"resources", "proxy"}))
 def test_a_failure_is_deferred_under_its_own_name(kind: FailureKind) -> None:
     assert judged(Failure(kind, "It did not work.")) == Deferred(error_class=kind, detail="It did not work.")
 
 
-def test_running_out_of_our_own_resources_is_not_counted() -> None:
-    assert judged(Failure("resources", "No file descriptors left.")) == Deferred(
-        error_class="resources", detail="No file descriptors left.", is_counted=False
+@pytest.mark.parametrize("kind", ["resources", "proxy"])
+def test_a_fault_of_our_own_is_not_counted(kind: FailureKind) -> None:
+    assert judged(Failure(kind, "It is ours.")) == Deferred(
+        error_class=kind, detail="It is ours.", is_counted=False
     )
 
 
