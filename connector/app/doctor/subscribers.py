@@ -26,7 +26,7 @@ SHOWN_MAX = 20
 """Findings of one kind told one by one: a broken template or network breaks all alike."""
 
 _SUBJECT = "subscriptions"
-_Reached = tuple[str, TlsIdentity | None]
+_Party = tuple[str, TlsIdentity | None]
 """A host, and as whom it was reached."""
 
 
@@ -49,16 +49,16 @@ async def endpoints(settings: Settings, wanted: Sequence[Subscription]) -> list[
     if not wanted:
         return [Finding("endpoints", "unknown", "not checked: the subscriptions say which there are")]
     sender = sender_of(settings)
-    tasks: dict[asyncio.Task[Failure | None], _Reached] = {}
+    tasks: dict[asyncio.Task[Failure | None], _Party] = {}
     turn = asyncio.Semaphore(REACHED_AT_ONCE_MAX)
-    users: dict[_Reached, list[str]] = {}
+    users: dict[_Party, list[str]] = {}
     try:
         for each in wanted:
             endpoint = sender.endpoint(each.url, headers=(), content_type="application/json", tls=each.tls)
-            reached = str(endpoint.origin), each.tls
-            if reached not in users:
-                tasks[asyncio.create_task(_reach(sender, endpoint, turn))] = reached
-            users.setdefault(reached, []).append(each.id)
+            party = str(endpoint.origin), each.tls
+            if party not in users:
+                tasks[asyncio.create_task(_reach(sender, endpoint, turn))] = party
+            users.setdefault(party, []).append(each.id)
         done, late = await asyncio.wait(tasks, timeout=REACH_BUDGET_S)
         failures = {tasks[task]: failure for task in done if (failure := task.result()) is not None}
         for task in late:
@@ -66,8 +66,8 @@ async def endpoints(settings: Settings, wanted: Sequence[Subscription]) -> list[
     finally:
         await sender.close()
     found = [
-        Finding("endpoints", "problem", f"{reached[0]} ({_some(users[reached])}): {failure.detail}")
-        for reached, failure in sorted(failures.items(), key=lambda each: each[0][0])
+        Finding("endpoints", "problem", f"{party[0]} ({_some(users[party])}): {failure.detail}")
+        for party, failure in sorted(failures.items(), key=lambda each: each[0][0])
     ]
     found = _capped(found)
     if late:
