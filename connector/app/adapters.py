@@ -5,6 +5,7 @@ from __future__ import annotations
 from connector.avro.decoder import TopicDecoders
 from connector.avro.registry import SchemaRegistry
 from connector.avro.registry_http import RegistrySettings
+from connector.core.breaker import BreakerRules
 from connector.core.composer import Composer, compile_composer
 from connector.core.subscription import Subscription
 from connector.engine.dispatcher import DispatchLimits
@@ -132,8 +133,14 @@ def limits_of(settings: Settings) -> WorkerLimits:
         tier_flow=flow,
         dispatch=DispatchLimits(
             in_flight_max=delivery.in_flight_max,
+            host_in_flight_max=delivery.host_in_flight_max,
             in_hand_max=delivery.in_hand_max,
             wait_max_ms=5_000,
+        ),
+        breaker=BreakerRules(
+            failures_to_open=delivery.breaker.failures_to_open,
+            cool_down_ms=delivery.breaker.cool_down_ms,
+            cool_down_max_ms=delivery.breaker.cool_down_max_ms,
         ),
         commit_interval_ms=settings.commit_interval_ms,
         settled_per_commit=SETTLED_PER_COMMIT,

@@ -13,10 +13,12 @@ from connector.core.accounts import Accounts
 from connector.core.event import Decoded, Event, NeedsSchema, Poison, Skipped
 from connector.core.ledger import Regressed, Ticket
 from connector.core.record import Record
+from connector.engine.departures import Departures
 from connector.engine.dispatcher import Dispatcher
 from connector.engine.flow import Flow
 from connector.engine.intake import TAKEN, Held, NotDue, Taken
-from connector.engine.lanes import Delivery, Lanes
+from connector.engine.lane import Delivery
+from connector.engine.lanes import Lanes
 from connector.engine.ports import Clock, Decoder, SchemaAnswer, SchemaReady, SchemaUnknown, SchemaUnreachable
 from connector.engine.schemas import SchemaWait
 from connector.engine.settlement import Settlement
@@ -40,6 +42,7 @@ class EventIntake:
         schemas: SchemaWait,
         lanes: Lanes,
         dispatcher: Dispatcher,
+        departures: Departures,
         settlement: Settlement,
         accounts: Accounts,
         clock: Clock,
@@ -49,6 +52,7 @@ class EventIntake:
         self._schemas = schemas
         self._lanes = lanes
         self._dispatcher = dispatcher
+        self._departures = departures
         self._settlement = settlement
         self._accounts = accounts
         self._clock = clock
@@ -92,7 +96,7 @@ class EventIntake:
                 )
             case Poison():
                 flow.poison_run += 1
-                self._dispatcher.bury(ticket, record, decoded)
+                self._departures.bury_record(ticket, record, decoded)
             case Skipped():
                 flow.poison_run = 0
                 self._accounts.records_skipped += 1

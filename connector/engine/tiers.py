@@ -16,16 +16,18 @@ from typing import assert_never
 from connector.core.accounts import Accounts
 from connector.core.event import Decoded, Event, NeedsSchema, Poison, Skipped
 from connector.core.headers import HeaderFault, decode
-from connector.core.ladder import Hop, Release, Wait, due_at, fit, release, tolerance_ms
+from connector.core.ladder import Hop, Release, Wait, due_at, release, tolerance_ms
 from connector.core.ledger import Regressed, Ticket
 from connector.core.letters import delivery_id, source_record
 from connector.core.record import Record
 from connector.core.topic_names import tier_delay_ms
 from connector.core.trail import Trail
+from connector.engine.departures import Departures
 from connector.engine.dispatcher import Dispatcher
 from connector.engine.flow import Flow
 from connector.engine.intake import TAKEN, Held, NotDue, Taken
-from connector.engine.lanes import Delivery, Lane, Lanes
+from connector.engine.lane import Delivery, Lane
+from connector.engine.lanes import Lanes
 from connector.engine.outbox import Outbox, ToDeadLetters, ToTier
 from connector.engine.ports import Clock, Decoder, SchemaAnswer, SchemaReady, SchemaUnknown, SchemaUnreachable
 from connector.engine.schemas import SchemaWait
@@ -60,6 +62,7 @@ class TierIntake:
         schemas: SchemaWait,
         lanes: Lanes,
         dispatcher: Dispatcher,
+        departures: Departures,
         outbox: Outbox,
         settlement: Settlement,
         accounts: Accounts,
@@ -70,6 +73,7 @@ class TierIntake:
         self._schemas = schemas
         self._lanes = lanes
         self._dispatcher = dispatcher
+        self._departures = departures
         self._outbox = outbox
         self._settlement = settlement
         self._accounts = accounts
@@ -125,7 +129,7 @@ class TierIntake:
         elif isinstance(step, Hop):
             self._accounts.tier_records_hopped += 1
             onwards = trail.to_tier(not_before_ms=trail.not_before_ms)
-            self._dispatcher.pass_on(ticket, record, onwards, ToTier(step.tier_ms))
+            self._departures.pass_on(ticket, record, onwards, ToTier(step.tier_ms))
         else:
             self._try(flow, ticket, record, trail)
 
@@ -133,13 +137,12 @@ class TierIntake:
         lane = self._lanes.get(trail.subscription_id)
         if lane is None:
             self._unheard_of(ticket, record, trail)
-        elif lane.not_before_ms > (now_ms := self._clock.now_ms()):
-            self._accounts.tier_records_hopped += 1
-            onwards = trail.to_tier(not_before_ms=lane.not_before_ms)
-            tier_ms = fit(lane.not_before_ms - now_ms, self._outbox.tiers)
-            self._dispatcher.pass_on(ticket, record, onwards, ToTier(tier_ms))
+            return
+        self._unheard.pop(trail.subscription_id, None)
+        if lane.is_shut(now_ms := self._clock.now_ms()) and not lane.subscription.paused:
+            self._accounts.deliveries_taken += 1
+            self._departures.turn_away(ticket, record, trail, lane.breaker, now_ms)
         else:
-            self._unheard.pop(trail.subscription_id, None)
             self._become(flow, ticket, record, trail, lane, self._decode(record))
 
     def _become(
@@ -174,7 +177,7 @@ class TierIntake:
             case SchemaUnknown(detail):
                 self._spoil(ticket, record, trail, f"unknown-schema: {detail}")
             case SchemaUnreachable():
-                self._dispatcher.postpone(ticket, record, trail, "registry unreachable")
+                self._departures.postpone(ticket, record, trail, "registry unreachable")
             case _:
                 assert_never(answer)
 
@@ -187,7 +190,7 @@ class TierIntake:
             dead = trail.dead("deleted", detail="Its subscription is in no subscriptions file any more.")
             self._end(ticket, record, dead)
         else:
-            self._dispatcher.postpone(ticket, record, trail, "subscription unheard of")
+            self._departures.postpone(ticket, record, trail, "subscription unheard of")
 
     def _spoil(self, ticket: Ticket, record: Record, trail: Trail, detail: str) -> None:
         """It was an event when it was first sent: its format or schema has changed since."""
@@ -195,7 +198,7 @@ class TierIntake:
 
     def _end(self, ticket: Ticket, record: Record, trail: Trail) -> None:
         assert trail.reason is not None, "a dead letter says why"
-        self._dispatcher.pass_on(ticket, record, trail, ToDeadLetters(trail.reason))
+        self._departures.pass_on(ticket, record, trail, ToDeadLetters(trail.reason))
 
     def _is_copy(self, ticket: Ticket, trail: Trail) -> bool:
         """Whether this very letter (delivery, generation, hop) was taken before and is accounted for.

@@ -13,8 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from connector.core.accounts import Accounts, InHand
+from connector.core.breaker import BreakerRules
 from connector.core.composer import Composer
+from connector.core.outage import Outage
 from connector.core.subscription import Subscription
+from connector.engine.departures import Departures
 from connector.engine.dispatcher import Dispatcher, DispatchLimits
 from connector.engine.events import EventIntake
 from connector.engine.flow import FlowLimits
@@ -39,6 +42,7 @@ class WorkerLimits:
     flow: FlowLimits
     tier_flow: FlowLimits
     dispatch: DispatchLimits
+    breaker: BreakerRules
     commit_interval_ms: int
     settled_per_commit: int
     poison_run_max: int
@@ -74,18 +78,24 @@ class Worker:
         self._tasks = Tasks(log, on_fatal)
         self._is_stopping = False
         settlement = Settlement(self.accounts)
-        self.lanes = Lanes(sender, compile_composer)
+        self.lanes = Lanes(sender, compile_composer, breaker=limits.breaker)
         self.outbox = Outbox(writer, prefix=prefix, accounts=self.accounts, clock=clock, log=log)
         self.schemas = SchemaWait(decoder, clock, self._tasks.spawn, log)
+        departures = Departures(
+            outbox=self.outbox, settlement=settlement, accounts=self.accounts, clock=clock, log=log
+        )
         self.dispatcher = Dispatcher(
             sender=sender,
             lanes=self.lanes,
             outbox=self.outbox,
+            departures=departures,
             settlement=settlement,
             accounts=self.accounts,
             limits=limits.dispatch,
+            outage=Outage(),
             clock=clock,
             log=log,
+            on_lane=lambda lane: None,
         )
 
         def pump(name: str, source: Source, intake: Intake, flow_limits: FlowLimits) -> Pump:
@@ -110,6 +120,7 @@ class Worker:
             schemas=self.schemas,
             lanes=self.lanes,
             dispatcher=self.dispatcher,
+            departures=departures,
             settlement=settlement,
             accounts=self.accounts,
             clock=clock,
@@ -123,6 +134,7 @@ class Worker:
                 schemas=self.schemas,
                 lanes=self.lanes,
                 dispatcher=self.dispatcher,
+                departures=departures,
                 outbox=self.outbox,
                 settlement=settlement,
                 accounts=self.accounts,
@@ -139,7 +151,7 @@ class Worker:
         assert tiers, "a delivery that cannot be tried needs a place to wait"
         evicted = self.lanes.replace(subscriptions)
         self.outbox.tiers = tuple(tiers)
-        self.dispatcher.evict(evicted)
+        self.dispatcher.changed(evicted)
 
     def start(self) -> None:
         """Join the groups and work. :meth:`view` comes first."""
@@ -176,7 +188,7 @@ class Worker:
     async def _look_for_ever(self) -> None:
         while True:
             await asyncio.sleep(LOOK_MS / 1_000)
-            self.dispatcher.sweep()
+            self.dispatcher.look()
             for pump in self.pumps:
                 pump.unblock()
 
@@ -200,8 +212,11 @@ class Worker:
         return reasons
 
     def held(self) -> dict[str, str]:
-        """Partitions that wait for an operator, and why; and the registry, while it cannot be reached."""
+        """Partitions that wait for an operator, and why; the registry, and the way out to all endpoints, while
+        they cannot be reached."""
         held = {str(flow.tp): flow.held for pump in self.pumps for flow in pump.flows if flow.held}
         if self.schemas.unreachable:
             held["registry"] = self.schemas.unreachable
+        if self.dispatcher.outage:
+            held["egress"] = self.dispatcher.outage
         return held

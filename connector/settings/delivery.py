@@ -43,6 +43,29 @@ class LaneSettings(Declared):
     )
 
 
+class BreakerSettings(Declared):
+    failures_to_open: int = Field(
+        default=5,
+        ge=0,
+        le=1_000,
+        description="Failed attempts in a row after which an endpoint is left alone for a while. Fewer would "
+        "take a few unlucky events for a dead endpoint. 0: never.",
+    )
+    cool_down_ms: Milliseconds = Field(
+        default=30_000,
+        ge=100,
+        le=24 * 60 * 60 * 1000,
+        description="For how long, in ms; then one delivery probes it. A restart takes about as long.",
+    )
+    cool_down_max_ms: Milliseconds = Field(
+        default=15 * 60 * 1000,
+        ge=100,
+        le=24 * 60 * 60 * 1000,
+        description="The cool-down doubles with each probe that fails, up to this, in ms: so long an endpoint "
+        "that is well again may wait for its backlog.",
+    )
+
+
 class DeliverySettings(Declared):
     in_flight_max: int = Field(
         default=2_048,
@@ -50,6 +73,12 @@ class DeliverySettings(Declared):
         le=50_000,
         description="POSTs under way in this process. 2,048 keep one core busy at 50 ms each; a connection "
         "costs a file descriptor and some 20 kB.",
+    )
+    host_in_flight_max: int = Field(
+        default=256,
+        ge=1,
+        le=50_000,
+        description="POSTs under way to one scheme, host and port, whatever the number of subscriptions to it.",
     )
     in_hand_max: int = Field(
         default=20_000,
@@ -104,6 +133,7 @@ class DeliverySettings(Declared):
         default=DEFAULT_DIALECT.name, description="What a subscription speaks that names no dialect."
     )
     lane: LaneSettings = LaneSettings()
+    breaker: BreakerSettings = BreakerSettings()
 
 
 class GuardSettings(Declared):

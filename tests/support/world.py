@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from connector.core.breaker import BreakerRules
 from connector.core.composer import compile_composer
 from connector.core.dialect import DIALECTS
 from connector.core.event import Decoded, Event
@@ -172,7 +173,10 @@ def subscription(id_: str, **changes: Any) -> Subscription:
 LIMITS = WorkerLimits(
     flow=FlowLimits(window_records_max=1_000, window_bytes_max=1_000_000),
     tier_flow=FlowLimits(window_records_max=1_000, window_bytes_max=1_000_000),
-    dispatch=DispatchLimits(in_flight_max=200, in_hand_max=400, wait_max_ms=5_000),
+    dispatch=DispatchLimits(
+        in_flight_max=200, host_in_flight_max=100, in_hand_max=400, wait_max_ms=5_000
+    ),
+    breaker=BreakerRules(),
     commit_interval_ms=1_000,
     settled_per_commit=5_000,
     poison_run_max=100,

@@ -1,0 +1,87 @@
+"""Egress: when nobody can be reached, the fault is ours, and nobody is billed for it.
+
+Names that do not resolve and connections that are not made, across many hosts at once, close the places:
+intake stops, what is queued stays queued, and what fails meanwhile goes back to its queue with nothing
+counted. Every few seconds a few hosts are tried with one delivery each; the first that answers opens the places
+again, and so does time (:mod:`connector.core.outage` has the numbers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from connector.core.outage import Outage
+from connector.core.outcome import Failure, Reply
+from connector.engine.lane import Delivery, Host
+from connector.engine.lanes import Lanes
+from connector.engine.places import Places
+from connector.engine.ports import Clock, Log
+
+REACHED_EVERY_MS: Final = 1_000
+"""How often a host that answers is told to the watch for outages."""
+
+
+class Egress:
+    """Closes and opens ``places``. ``why`` says why they are closed; empty while they are open."""
+
+    def __init__(
+        self,
+        *,
+        outage: Outage,
+        lanes: Lanes,
+        places: Places,
+        start: Callable[[Delivery], None],
+        clock: Clock,
+        log: Log,
+        on_open: Callable[[], None],
+    ) -> None:
+        self._outage = outage
+        self._lanes = lanes
+        self._places = places
+        self._start = start
+        self._clock = clock
+        self._log = log
+        self._on_open = on_open
+        self.why = ""
+
+    def observe(self, host: Host, answer: Reply | Failure, now_ms: int) -> None:
+        """An attempt at ``host`` ended at ``now_ms`` (Unix)."""
+        if isinstance(answer, Reply):
+            if now_ms - host.reached_ms >= REACHED_EVERY_MS or self.why:
+                host.reached_ms = now_ms
+                self._outage.observe(host.name, is_reached=True, now_ms=self._clock.monotonic_ms())
+                self._follow()
+        elif answer.is_unreached:
+            self._outage.observe(host.name, is_reached=False, now_ms=self._clock.monotonic_ms())
+            self._follow()
+
+    def look(self) -> None:
+        """While closed: probe, and open once it is time."""
+        self._follow()
+        if not self.why:
+            return
+        now_ms = self._clock.monotonic_ms()
+        for lane in self._lanes:
+            if lane.waiting and self._outage.may_probe(lane.host.name, now_ms):
+                self._places.waiting -= 1
+                self._start(lane.next())
+
+    def _follow(self) -> None:
+        is_held = self._outage.is_held(self._clock.monotonic_ms())
+        if is_held and not self.why:
+            self.why = self._outage.why
+            self._places.is_closed = True
+            self._forgive()
+            self._log.error("nobody can be reached: intake holds, probing", why=self.why)
+        elif not is_held and self.why:
+            self._log.warning("sending again", after=self.why)
+            self.why = ""
+            self._places.is_closed = False
+            self._on_open()
+
+    def _forgive(self) -> None:
+        """Breakers that the outage has opened already say nothing about their endpoints."""
+        for lane in self._lanes:
+            if lane.has_failed and lane.breaker.why in ("dns", "connect", "timeout"):
+                lane.breaker.reset()

@@ -1,0 +1,284 @@
+"""A lane: one subscription at work, the unit of isolation.
+
+A lane owns its two queues and counts its POSTs under way; what is full is full for this subscription
+alone. How many may be under way is learnt from the endpoint (its *pace*), whether any may is the *breaker's*
+to say, and how many may start in a second its rate limit's. A lane never starts anything itself: the
+dispatcher does, by what :class:`~connector.engine.places.Places` allow.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from connector.core.breaker import Breaker, BreakerRules
+from connector.core.composer import Composer
+from connector.core.event import Event
+from connector.core.ledger import Ticket
+from connector.core.limiter import TokenBucket
+from connector.core.outcome import Deferred, Delivered, Outcome
+from connector.core.pace import Pace
+from connector.core.record import Record
+from connector.core.subscription import Subscription
+from connector.core.trail import Trail
+from connector.engine.ports import Endpoint
+
+PROOF_MS = 1_000
+"""How long a burst may wait before the lane's pace decides what has room."""
+UNBOUNDED = 1 << 62
+RATE_WINDOW_MS = 1_000
+"""Over how long a lane's pace is measured: long enough to be steady, short enough to notice a stop."""
+PROVEN_MS = 60_000
+"""For how long a success shows that the endpoint works."""
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One event on its way to one subscription.
+
+    ``ticket`` is the record in hand that owes this delivery; ``record`` is the source record as first
+    read, also when the delivery came from a tier; ``trail`` is what the tier's headers told of its past,
+    ``None`` for a first attempt. ``body`` is what was sent in the attempt under way, which began at
+    ``started_ms`` (Unix) towards ``host``; ``queued_ms`` (monotonic) is when it began to wait for a place.
+    ``is_probe``: its answer decides whether the breaker closes; ``is_unproven``: it has one of the places that
+    lanes without a recent success share.
+    """
+
+    ticket: Ticket
+    record: Record
+    event: Event
+    lane: Lane
+    trail: Trail | None = None
+    queued_ms: int = 0
+    started_ms: int = 0
+    body: bytes = b""
+    host: Host | None = None
+    is_probe: bool = False
+    is_unproven: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Host:
+    """What all lanes to one scheme, host and port share: ``in_flight`` POSTs, and the lanes that wait because
+    it is full. ``reached_ms`` (Unix) is when it last answered, to the second."""
+
+    name: str
+    in_flight: int = 0
+    reached_ms: int = 0
+    line: deque[Lane] = field(default_factory=deque)
+
+
+class Lane:
+    """A subscription at work.
+
+    ``queue`` holds fresh deliveries, ``retries`` those from a tier; when both wait they start in turn. What
+    may wait of the fresh ones is ``subscription.queue_max``, or what the lane's own pace will clear within a
+    second, the larger: a fast endpoint with a backlog is not diverted, and a hanging one does not collect
+    more than its share; half as much again may wait of retries, which fresh events so never crowd out. A
+    burst after a pause says nothing about the pace yet, so a lane whose last attempt did not fail has
+    :data:`PROOF_MS` to show one. A lane that was found *in the way* (its POSTs under way held up a whole
+    partition) lets nothing wait until one of them has ended. A removed subscription's lane is not
+    ``is_live``.
+    """
+
+    __slots__ = (
+        "_is_retrys_turn",
+        "_rate_count",
+        "_rate_per_s",
+        "_rate_since_ms",
+        "attempts",
+        "breaker",
+        "bucket",
+        "busy_since_ms",
+        "composer",
+        "endpoint",
+        "has_failed",
+        "host",
+        "in_flight",
+        "is_in_the_way",
+        "is_live",
+        "is_proven",
+        "line",
+        "pace",
+        "proven_ms",
+        "queue",
+        "retries",
+        "subscription",
+    )
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        composer: Composer,
+        endpoint: Endpoint,
+        host: Host,
+        rules: BreakerRules,
+    ) -> None:
+        self.subscription = subscription
+        self.composer = composer
+        self.endpoint = endpoint
+        self.host = host
+        self.pace = Pace(subscription.in_flight_max)
+        self.breaker = Breaker(rules)
+        self.bucket = _bucket(subscription)
+        self.queue: deque[Delivery] = deque()
+        self.retries: deque[Delivery] = deque()
+        self.in_flight = 0
+        self.is_live = True
+        self.line: deque[Lane] | None = None  # where it waits for a place; see Places
+        self.is_proven = False  # whether it succeeded within PROVEN_MS
+        self.proven_ms = 0  # monotonic
+        self.is_in_the_way = False
+        self.busy_since_ms = 0  # monotonic: since when something waits that was not worked off; 0: nothing
+        self.has_failed = False  # whether the last attempt did
+        self.attempts = 0
+        self._is_retrys_turn = False
+        self._rate_count = 0
+        self._rate_per_s = 0.0
+        self._rate_since_ms = 0
+
+    def change(self, subscription: Subscription, composer: Composer, endpoint: Endpoint, host: Host) -> None:
+        """Send with these from now on. What was learnt of another endpoint does not hold for this one."""
+        if endpoint.url != self.endpoint.url:
+            self.breaker.reset()
+            self.pace = Pace(subscription.in_flight_max)
+            self.is_proven = False
+        else:
+            self.pace.rebound(subscription.in_flight_max)
+        if subscription.rate_per_s != self.subscription.rate_per_s:
+            self.bucket = _bucket(subscription)
+        self.subscription, self.composer, self.endpoint, self.host = subscription, composer, endpoint, host
+        self.line = None  # a line at its former host would wait for others' answers
+
+    # ── waiting ─────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def waiting(self) -> int:
+        """Deliveries that wait here for a place."""
+        return len(self.queue) + len(self.retries)
+
+    def has_place(self, now_ms: int) -> bool:
+        """Whether another POST may start at ``now_ms`` (Unix), as far as this lane is asked."""
+        breaker = self.breaker
+        if breaker.state == "closed":
+            return self.in_flight < self.pace.limit
+        return breaker.state == "open" and now_ms >= breaker.until_ms  # for the probe
+
+    def is_shut(self, now_ms: int) -> bool:
+        """Whether nothing may be tried at ``now_ms`` (Unix): the breaker is open, and not to be asked yet."""
+        return self.breaker.state == "open" and now_ms < self.breaker.until_ms
+
+    def room(self, now_ms: int) -> int:
+        """How many fresh deliveries may wait here; there is no bound of the lane's own while it may still
+        prove its pace, only the process's."""
+        if self.is_in_the_way:
+            return 0
+        if not self.has_failed and now_ms - self.busy_since_ms < PROOF_MS:
+            return UNBOUNDED
+        return max(self.subscription.queue_max, int(self.rate_per_s(now_ms)))
+
+    def enqueue(self, delivery: Delivery, now_ms: int) -> bool:
+        """Let ``delivery`` wait here; false, and nothing has changed, when there is no room."""
+        if self.is_in_the_way:
+            return False
+        if delivery.trail is None:
+            queue, sure = self.queue, self.subscription.queue_max
+            is_full = len(queue) >= sure and len(queue) >= self.room(now_ms)
+        else:
+            queue, sure = self.retries, max(1, self.subscription.queue_max // 2)
+            is_full = len(queue) >= sure and len(queue) * 2 >= self.room(now_ms)
+        if is_full:
+            return False
+        if not self.busy_since_ms:
+            self.busy_since_ms = now_ms
+        delivery.queued_ms = now_ms
+        queue.append(delivery)
+        return True
+
+    def put_back(self, delivery: Delivery) -> None:
+        """It was started and is to wait again, ahead of all others."""
+        (self.queue if delivery.trail is None else self.retries).appendleft(delivery)
+
+    def next(self) -> Delivery:
+        """Take the delivery that is to start next out of its queue: of fresh ones and retries in turn."""
+        queue = self.queue
+        if self.retries and (self._is_retrys_turn or not queue):
+            queue = self.retries
+        self._is_retrys_turn = queue is self.queue
+        delivery = queue.popleft()
+        if not self.queue and not self.retries:
+            self.busy_since_ms = 0  # worked off: the next burst gets its own time to prove a pace
+        return delivery
+
+    def remove(self, is_leaving: Callable[[Delivery], bool]) -> list[Delivery]:
+        """Take those out of the queues."""
+        leaving = [one for queue in (self.queue, self.retries) for one in queue if is_leaving(one)]
+        if leaving:
+            self.queue = deque(one for one in self.queue if not is_leaving(one))
+            self.retries = deque(one for one in self.retries if not is_leaving(one))
+        return leaving
+
+    # ── what attempts tell ──────────────────────────────────────────────────────────────────────
+
+    def learn(self, delivery: Delivery, outcome: Outcome, now_ms: int, monotonic_ms: int) -> bool:
+        """An attempt ended at ``now_ms`` (Unix) with its place still held. Whether the breaker's state
+        changed by it."""
+        self._roll(monotonic_ms)
+        self._rate_count += 1
+        self.is_in_the_way = False
+        started_ms = delivery.started_ms
+        if isinstance(outcome, Delivered):
+            self.has_failed = False
+            self.is_proven = True
+            self.proven_ms = monotonic_ms
+            self.pace.succeeded(
+                now_ms - started_ms, started_ms, now_ms, is_full=self.in_flight >= self.pace.limit
+            )
+            breaker = self.breaker
+            if breaker.failures or breaker.state != "closed":
+                return self._reopen()
+            return False
+        self.has_failed = True
+        if not isinstance(outcome, Deferred):
+            return self._reopen() if self.breaker.state != "closed" else False  # it refuses, so it is there
+        if not outcome.is_counted:
+            return self.breaker.probe_lost() if delivery.is_probe else False
+        if outcome.slows_lane:
+            self.pace.failed(started_ms, now_ms)
+        has_changed = self.breaker.failed(now_ms, outcome.error_class, is_probe=delivery.is_probe)
+        if outcome.retry_after_ms:
+            has_changed |= self.breaker.hold_off(now_ms + outcome.retry_after_ms, now_ms)
+        return has_changed
+
+    def _reopen(self) -> bool:
+        has_changed = self.breaker.succeeded()
+        if has_changed:
+            self.pace.restart()
+        return has_changed
+
+    def rate_per_s(self, now_ms: int) -> float:
+        """Attempts ended per second, over the last whole window or this one, the larger."""
+        self._roll(now_ms)
+        elapsed_ms = max(now_ms - self._rate_since_ms, 50)
+        return max(self._rate_per_s, self._rate_count * 1_000 / elapsed_ms)
+
+    def drain_estimate_ms(self, now_ms: int) -> int:
+        """How long what waits here will take at the recent pace; a minute when nothing moves."""
+        rate = self.rate_per_s(now_ms)
+        return min(60_000, int(self.waiting * 1_000 / rate)) if rate else 60_000
+
+    def _roll(self, now_ms: int) -> None:
+        elapsed_ms = now_ms - self._rate_since_ms
+        if elapsed_ms >= RATE_WINDOW_MS:
+            # More than one window without a call: nothing ended in the last whole one.
+            self._rate_per_s = (
+                self._rate_count * 1_000 / elapsed_ms if elapsed_ms < 2 * RATE_WINDOW_MS else 0.0
+            )
+            self._rate_count = 0
+            self._rate_since_ms = now_ms
+
+
+def _bucket(subscription: Subscription) -> TokenBucket | None:
+    rate_per_s = subscription.rate_per_s
+    return None if rate_per_s is None else TokenBucket(rate_per_s)
