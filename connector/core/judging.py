@@ -1,8 +1,9 @@
 """What an answer means: one reply or failure into one outcome, by the rules of the dialect.
 
-What the dialect accepts is delivered, ``410 Gone`` is final where the dialect says so, and everything
-else failed and may be tried again, redirects included: following one would send a signed body where
-nobody registered it. When to try again, and whether at all, is :mod:`connector.core.routing`'s.
+What the dialect accepts is delivered, ``410 Gone`` is final where the dialect says so, a status that the
+subscription calls final is refused, and everything else failed and may be tried again, redirects
+included: following one would send a signed body where nobody registered it. When to try again, and
+whether at all, is :mod:`connector.core.routing`'s.
 
 ``Retry-After`` counts on any status. It is a lower bound, so what it says is rounded up; what cannot
 be read, or lies in the past, says nothing.
@@ -22,6 +23,10 @@ RETRY_AFTER_MS_MAX: Final = 31 * 24 * 3_600_000
 """No wait is longer than 31 days, whatever was asked: longer than any sensible maximum age, so that
 such a delivery is tried once more and then expires, and short enough for every sum to stay small."""
 
+FINAL_STATUSES: Final = frozenset({400, 401, 403, 404, 413, 415, 422})
+"""The preset of statuses that no retry helps, for subscriptions that choose it. Not the default: a partner's
+slip (a wrong token for an hour, a route missing during a roll-out) would cost all it was sent meanwhile."""
+
 # Shared, because a frozen dataclass costs more to build than all the rest of a success.
 _DELIVERED: Final = {status: Delivered(status) for status in range(200, 300)}
 
@@ -32,11 +37,18 @@ _SECONDS_DIGITS_MAX = 12
 _DATE_BYTES_MAX = 64
 
 
-def judge(answer: Reply | Failure, *, accepted: Accepted, gone_is_final: bool, now_ms: int) -> Outcome:
+def judge(
+    answer: Reply | Failure,
+    *,
+    accepted: Accepted,
+    gone_is_final: bool,
+    now_ms: int,
+    final_statuses: frozenset[int] = frozenset(),
+) -> Outcome:
     """The outcome of an attempt that ended with ``answer``.
 
-    ``accepted`` and ``gone_is_final`` are the dialect's rules; ``now_ms`` stands in for the reply's own
-    ``Date`` where it has none.
+    ``accepted`` and ``gone_is_final`` are the dialect's rules and stand above the subscription's
+    ``final_statuses``; ``now_ms`` stands in for the reply's own ``Date`` where it has none.
     """
     if isinstance(answer, Failure):
         is_counted = answer.kind not in OWN_FAULTS
@@ -50,6 +62,13 @@ def judge(answer: Reply | Failure, *, accepted: Accepted, gone_is_final: bool, n
             error_class="http-410",
             detail="The endpoint answered 410: it is gone for good.",
             status=410,
+        )
+    if status in final_statuses:
+        return Refused(
+            reason="refused",
+            error_class=f"http-{status}",
+            detail=f"The endpoint answered {status}, which its subscription takes as final.",
+            status=status,
         )
     return Deferred(
         error_class=f"http-{status}",

@@ -52,6 +52,8 @@ class Subscription:
     each further try; its length plus one is the number of attempts. ``in_flight_max`` bounds the
     POSTs under way to this endpoint, ``queue_max`` the deliveries waiting for one of them.
     ``max_age_ms`` counts from the first attempt; past it a failed delivery is ``expired``.
+    ``final_statuses`` are replies that no retry helps. ``rate_per_s`` bounds the POSTs that start, of all
+    workers together; ``None``: no bound.
     ``tls`` is ``None`` where the deployment's own identity does.
     """
 
@@ -68,5 +70,7 @@ class Subscription:
     queue_max: int
     body_bytes_max: int
     paused: bool = False
+    final_statuses: frozenset[int] = frozenset()
+    rate_per_s: float | None = None
     egress: Egress = DIRECT
     tls: TlsIdentity | None = None

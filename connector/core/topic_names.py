@@ -1,9 +1,9 @@
 """The names of the connector's own topics, and which topics of the cluster are sources.
 
 Everything the connector writes lies under one prefix: ``<prefix>.retry.<delay>``,
-``<prefix>.dead-letters``, ``<prefix>.parked``, ``<prefix>.sources``. What lies under the prefix is
-never read as a source, or the connector would feed on its own output; nor is what begins with two
-underscores, which belongs to the cluster. Names are matched here, never by the client: its refresh
+``<prefix>.dead-letters``, ``<prefix>.parked``, ``<prefix>.sources``, ``<prefix>.shared``. What lies under
+the prefix is never read as a source, or the connector would feed on its own output; nor is what begins
+with two underscores, which belongs to the cluster. Names are matched here, never by the client: its refresh
 takes minutes and its dialect knows no exclusion.
 """
 
@@ -51,6 +51,10 @@ def parked_topic(prefix: str) -> str:
 
 def sources_topic(prefix: str) -> str:
     return f"{prefix}.sources"
+
+
+def shared_topic(prefix: str) -> str:
+    return f"{prefix}.shared"
 
 
 def check_prefix(prefix: str) -> None:

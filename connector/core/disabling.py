@@ -1,0 +1,84 @@
+"""When a subscription is disabled by itself, and when a disabled one is tried again.
+
+An endpoint that takes nothing for days costs attempts, room and letters, and nobody reads its alerts any
+more. Long *and* often: an endpoint that is called once a day must not be disabled after one bad
+night, nor a busy one after a minute. Where the dialect says that 410 means gone for good, one is enough.
+Parking the backlog, telling the operator and enabling again are the engine's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from connector.core.outcome import Outcome, Refused
+
+PROBE_FIRST_MS: Final = 3_600_000
+PROBE_MAX_MS: Final = 24 * 3_600_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisableRules:
+    """Disabled is what failed for ``after_ms`` without a success between, in ``attempts`` or more.
+    0 attempts: never for failing."""
+
+    after_ms: int = 5 * 24 * 3_600_000
+    attempts: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disabled:
+    """Since when (Unix ms), why (one sentence for the operator), and when the next probe is due (Unix ms)."""
+
+    since_ms: int
+    why: str
+    probes_at_ms: int
+
+
+class FailureRun:
+    """Failures in a row: ``attempts`` of them, the first at ``since_ms`` (Unix); both 0 without any."""
+
+    __slots__ = ("attempts", "since_ms")
+
+    def __init__(self, since_ms: int = 0, attempts: int = 0) -> None:
+        self.since_ms = since_ms
+        self.attempts = attempts
+
+    def succeeded(self) -> None:
+        self.since_ms = 0
+        self.attempts = 0
+
+    def failed(self, now_ms: int) -> None:
+        """An attempt failed by the endpoint's fault."""
+        if not self.attempts:
+            self.since_ms = now_ms
+        self.attempts += 1
+
+    def is_over(self, now_ms: int, rules: DisableRules) -> bool:
+        """Whether it has been long and often enough."""
+        return 0 < rules.attempts <= self.attempts and now_ms - self.since_ms >= rules.after_ms
+
+
+def why_disable(outcome: Outcome, run: FailureRun, rules: DisableRules, *, now_ms: int) -> str:
+    """Why a subscription is to be disabled after ``outcome``, which ``run`` already counts: one sentence;
+    empty when it is not."""
+    if isinstance(outcome, Refused) and outcome.reason == "gone":
+        return outcome.detail
+    if run.is_over(now_ms, rules):
+        days = (now_ms - run.since_ms) // (24 * 3_600_000)
+        return f"{run.attempts} attempts in a row have failed, for {days} days."
+    return ""
+
+
+def disable(why: str, *, now_ms: int) -> Disabled:
+    """Disabled from now on, with the first probe an hour away."""
+    return Disabled(since_ms=now_ms, why=why, probes_at_ms=next_probe_ms(since_ms=now_ms, now_ms=now_ms))
+
+
+def next_probe_ms(*, since_ms: int, now_ms: int) -> int:
+    """When to probe next what is disabled since ``since_ms`` and did not answer now.
+
+    After 1, 2, 4, 8, 16 and then every 24 hours. Each wait is as long as all before it and one hour more,
+    so the schedule needs no counter, and survives a restart.
+    """
+    return now_ms + min(max(now_ms - since_ms, 0) + PROBE_FIRST_MS, PROBE_MAX_MS)

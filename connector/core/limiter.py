@@ -1,0 +1,57 @@
+"""How many POSTs may start per second: a token bucket, and its share of a group's.
+
+It promises an upper bound: in any time ``t`` no more than ``rate × t + burst`` starts. A burst of a tenth
+of a second keeps every second within 10 % of the rate and one start; shares of it add up to no more than
+the whole, but for the one start that each worker has at least. Who has which share is the caller's.
+
+The bucket is kept as one number: when it would be full again. Nothing has to be filled up as time passes.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+
+class TokenBucket:
+    """Tokens for one subscription, in one process. All times are monotonic ms.
+
+    ``burst`` is how many tokens it holds at most, by default a tenth of a second's worth; where that is
+    less than one it holds one.
+    """
+
+    __slots__ = ("_burst", "_burst_whole", "_full_at_ms", "_interval_ms", "_rate_per_s", "_slack_ms")
+
+    def __init__(self, rate_per_s: float, *, burst: float | None = None) -> None:
+        assert rate_per_s > 0, "a rate of nothing would wait for ever"
+        self._rate_per_s = rate_per_s
+        self._burst_whole = rate_per_s / 10 if burst is None else burst
+        self._full_at_ms = 0.0  # full at the start: the first delivery does not wait
+        self._set(1.0)
+
+    def take(self, now_ms: int) -> int:
+        """Take a token: 0. Without one: in how many ms to ask again, at least 1."""
+        full_at_ms = self._full_at_ms
+        if full_at_ms <= now_ms:
+            self._full_at_ms = now_ms + self._interval_ms
+            return 0
+        missing_ms = full_at_ms - self._slack_ms - now_ms
+        if missing_ms <= 0:
+            self._full_at_ms = full_at_ms + self._interval_ms
+            return 0
+        return ceil(missing_ms)
+
+    def share(self, fraction: float, now_ms: int) -> None:
+        """From now on this is ``fraction`` (above 0, at most 1) of the whole rate and burst.
+
+        Tokens it holds stay, up to the new burst; none are given.
+        """
+        assert 0 < fraction <= 1, "a share is a part of the whole"
+        missing = max(0.0, self._full_at_ms - now_ms) / self._interval_ms
+        tokens = self._burst - missing
+        self._set(fraction)
+        self._full_at_ms = now_ms + (self._burst - min(tokens, self._burst)) * self._interval_ms
+
+    def _set(self, fraction: float) -> None:
+        self._interval_ms = 1_000 / (self._rate_per_s * fraction)
+        self._burst = max(1.0, self._burst_whole * fraction)
+        self._slack_ms = (self._burst - 1) * self._interval_ms

@@ -1,0 +1,292 @@
+"""What workers tell one another, as records of the compacted topic ``<prefix>.shared``.
+
+Each fact has a key, so that the newest one is what remains: ``endpoint/<subscription id>``,
+``worker/<worker id>``, ``backlog/<subscription id>``. Values are JSON with their version. What cannot
+be read is a :class:`Fault`, never an exception: another version may be running beside this one.
+What a fact means for whoever reads it is decided there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, assert_never
+
+import orjson
+
+from connector.core.breaker import BreakerSnapshot
+from connector.core.disabling import Disabled as Disabled  # part of what is told
+
+VERSION: Final = 1
+VALUE_BYTES_MAX: Final = 4 << 20
+"""More than the longest list of 20,000 subscriptions takes; nothing longer is parsed."""
+
+_KEY_BYTES_MAX = 512
+_TEXT_CHARS_MAX = 1_024
+_NUMBER_MAX = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointNews:
+    """What ``worker`` knows of an endpoint at ``at_ms`` (Unix).
+
+    ``disabled`` is ``None`` while it is enabled. ``failing_since_ms`` and ``failed_attempts`` are the run of
+    failures (0: none). ``reset_at_ms`` is when an operator last had all this forgotten (0: never).
+    """
+
+    subscription_id: str
+    worker: str
+    at_ms: int
+    breaker: BreakerSnapshot
+    disabled: Disabled | None
+    failing_since_ms: int
+    failed_attempts: int
+    reset_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerNews:
+    """A worker is alive at ``at_ms`` (Unix), parks for these subscriptions, or is about to leave."""
+
+    worker: str
+    at_ms: int
+    parking: tuple[str, ...]
+    is_leaving: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacklogNews:
+    """How far a subscription's parked backlog has been replayed: partition → next offset to read."""
+
+    subscription_id: str
+    at_ms: int
+    cursor: Mapping[int, int]
+    is_done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The fact of this key was withdrawn: a record without a value."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A record that says nothing to us; ``why`` is one sentence without the value's content."""
+
+    key: str
+    why: str
+
+
+News = EndpointNews | WorkerNews | BacklogNews | Forgotten
+
+
+# ── writing ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def encode(news: EndpointNews | WorkerNews | BacklogNews) -> tuple[bytes, bytes]:
+    """Key and value of the record that tells ``news``."""
+    match news:
+        case EndpointNews():
+            content = {
+                "worker": news.worker,
+                "at_ms": news.at_ms,
+                "breaker": _breaker_content(news.breaker),
+                "disabled": news.disabled and _disabled_content(news.disabled),
+                "failing_since_ms": news.failing_since_ms,
+                "failed_attempts": news.failed_attempts,
+                "reset_at_ms": news.reset_at_ms,
+            }
+        case WorkerNews():
+            content = {"at_ms": news.at_ms, "parking": news.parking, "is_leaving": news.is_leaving}
+        case BacklogNews():
+            cursor = {str(partition): offset for partition, offset in sorted(news.cursor.items())}
+            content = {"at_ms": news.at_ms, "cursor": cursor, "is_done": news.is_done}
+        case _:
+            assert_never(news)
+    return key_of(news), orjson.dumps({"v": VERSION, **content})
+
+
+def key_of(news: EndpointNews | WorkerNews | BacklogNews) -> bytes:
+    """The key of ``news``; a record of it without a value withdraws them."""
+    match news:
+        case EndpointNews():
+            return f"endpoint/{news.subscription_id}".encode()
+        case WorkerNews():
+            return f"worker/{news.worker}".encode()
+        case BacklogNews():
+            return f"backlog/{news.subscription_id}".encode()
+        case _:
+            assert_never(news)
+
+
+def _breaker_content(breaker: BreakerSnapshot) -> dict[str, Any]:
+    return {
+        "state": breaker.state,
+        "until_ms": breaker.until_ms,
+        "cool_down_ms": breaker.cool_down_ms,
+        "failures": breaker.failures,
+        "why": breaker.why,
+        "opened_ms": breaker.opened_ms,
+    }
+
+
+def _disabled_content(disabled: Disabled) -> dict[str, Any]:
+    return {"since_ms": disabled.since_ms, "why": disabled.why, "probes_at_ms": disabled.probes_at_ms}
+
+
+# ── reading ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def decode(key: bytes | None, value: bytes | None) -> News | Fault:
+    """What a record says. Never raises, whatever its bytes."""
+    name = (key or b"")[:_KEY_BYTES_MAX].decode("utf-8", "backslashreplace")
+    try:
+        return _read(key, value)
+    except _Unreadable as unreadable:
+        return Fault(name, str(unreadable))
+
+
+class _Unreadable(ValueError):
+    """Told as a :class:`Fault`."""
+
+
+def _read(key: bytes | None, value: bytes | None) -> News:
+    kind, id_ = _read_key(key)
+    if not value:
+        return Forgotten(f"{kind}/{id_}")
+    members = _read_value(value)
+    match kind:
+        case "endpoint":
+            return EndpointNews(
+                subscription_id=id_,
+                worker=members.text("worker"),
+                at_ms=members.number("at_ms"),
+                breaker=_read_breaker(members.members("breaker")),
+                disabled=_read_disabled(members.members("disabled")) if members.has("disabled") else None,
+                failing_since_ms=members.number("failing_since_ms"),
+                failed_attempts=members.number("failed_attempts"),
+                reset_at_ms=members.number("reset_at_ms"),
+            )
+        case "worker":
+            return WorkerNews(
+                worker=id_,
+                at_ms=members.number("at_ms"),
+                parking=members.texts("parking"),
+                is_leaving=members.truth("is_leaving"),
+            )
+        case "backlog":
+            return BacklogNews(
+                subscription_id=id_,
+                at_ms=members.number("at_ms"),
+                cursor=members.offsets("cursor"),
+                is_done=members.truth("is_done"),
+            )
+    raise _Unreadable("its key begins with no kind of news known here")
+
+
+def _read_key(key: bytes | None) -> tuple[str, str]:
+    if not key:
+        raise _Unreadable("it has no key")
+    if len(key) > _KEY_BYTES_MAX:
+        raise _Unreadable(f"its key is longer than {_KEY_BYTES_MAX} bytes")
+    try:
+        kind, _, id_ = key.decode().partition("/")
+    except UnicodeDecodeError:
+        raise _Unreadable("its key is not UTF-8") from None
+    if not id_:
+        raise _Unreadable("its key names nobody")
+    return kind, id_
+
+
+def _read_value(value: bytes) -> _Members:
+    if len(value) > VALUE_BYTES_MAX:
+        raise _Unreadable(f"its value is longer than {VALUE_BYTES_MAX} bytes")
+    try:
+        content = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        raise _Unreadable("its value is not JSON") from None
+    if not isinstance(content, dict):
+        raise _Unreadable("its value is not an object")
+    if content.get("v") != VERSION:
+        raise _Unreadable(f"its value is not of version {VERSION}")
+    return _Members(content)
+
+
+def _read_breaker(members: _Members) -> BreakerSnapshot:
+    state = members.text("state")
+    if state not in ("open", "closed"):
+        raise _Unreadable("state is neither open nor closed")
+    return BreakerSnapshot(
+        state="open" if state == "open" else "closed",
+        until_ms=members.number("until_ms"),
+        cool_down_ms=members.number("cool_down_ms"),
+        failures=members.number("failures"),
+        why=members.text("why"),
+        opened_ms=members.number("opened_ms", least=-1),
+    )
+
+
+def _read_disabled(members: _Members) -> Disabled:
+    return Disabled(
+        since_ms=members.number("since_ms"),
+        why=members.text("why"),
+        probes_at_ms=members.number("probes_at_ms"),
+    )
+
+
+class _Members:
+    """The members of a JSON object, each asked for by its kind; a wrong one is unreadable."""
+
+    __slots__ = ("_content",)
+
+    def __init__(self, content: dict[str, Any]) -> None:  # Any: parsed JSON
+        self._content = content
+
+    def has(self, name: str) -> bool:
+        return self._content.get(name) is not None
+
+    def number(self, name: str, *, least: int = 0) -> int:
+        return _number(self._content.get(name), name, least)
+
+    def text(self, name: str) -> str:
+        return _text(self._content.get(name), name)
+
+    def truth(self, name: str) -> bool:
+        value = self._content.get(name)
+        if not isinstance(value, bool):
+            raise _Unreadable(f"{name} is not true or false")
+        return value
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        value = self._content.get(name)
+        if not isinstance(value, list):
+            raise _Unreadable(f"{name} is not a list")
+        return tuple(_text(each, name) for each in value)
+
+    def members(self, name: str) -> _Members:
+        value = self._content.get(name)
+        if not isinstance(value, dict):
+            raise _Unreadable(f"{name} is not an object")
+        return _Members(value)
+
+    def offsets(self, name: str) -> dict[int, int]:
+        offsets = {}
+        for partition, offset in self.members(name)._content.items():
+            if not (partition.isascii() and partition.isdecimal() and len(partition) <= 10):
+                raise _Unreadable(f"{name} has a partition that is no number")
+            offsets[int(partition)] = _number(offset, name, 0)
+        return offsets
+
+
+def _number(value: object, name: str, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _NUMBER_MAX:
+        raise _Unreadable(f"{name} is not a whole number from {least} on")
+    return value
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or len(value) > _TEXT_CHARS_MAX:
+        raise _Unreadable(f"{name} is not a text of at most {_TEXT_CHARS_MAX} characters")
+    return value
