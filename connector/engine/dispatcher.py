@@ -21,7 +21,7 @@ from connector.core.outcome import Deferred, Delivered, Failure, Refused, Reply
 from connector.core.routing import DeadLetter, Retry, Settle, route
 from connector.core.trail import Trail
 from connector.engine.departures import Departures, trail_of
-from connector.engine.egress import Egress
+from connector.engine.outage_watch import OutageWatch
 from connector.engine.lane import PROVEN_MS, Delivery, Lane
 from connector.engine.lanes import Lanes
 from connector.engine.outbox import Outbox
@@ -44,10 +44,7 @@ class DispatchLimits:
 
 
 class Dispatcher:
-    """Moves deliveries. Implements what the parts of a pump ask of where deliveries go.
-
-    ``on_lane`` is told of a lane whose breaker changed its state.
-    """
+    """Moves deliveries. Implements what the parts of a pump ask of where deliveries go."""
 
     def __init__(
         self,
@@ -62,7 +59,6 @@ class Dispatcher:
         outage: Outage,
         clock: Clock,
         log: Log,
-        on_lane: Callable[[Lane], None],
     ) -> None:
         self._sender = sender
         self._lanes = lanes
@@ -74,14 +70,13 @@ class Dispatcher:
         self._wait_max_ms = limits.wait_max_ms
         self._clock = clock
         self._log = log
-        self._on_lane = on_lane
         self._places = Places(
             in_flight_max=limits.in_flight_max,
             host_in_flight_max=limits.host_in_flight_max,
             clock=clock,
             start=self._start,
         )
-        self._egress = Egress(
+        self._watch = OutageWatch(
             outage=outage,
             lanes=lanes,
             places=self._places,
@@ -119,7 +114,7 @@ class Dispatcher:
     @property
     def outage(self) -> str:
         """Why nothing is sent but probes, while the fault seems to be ours; empty otherwise."""
-        return self._egress.why
+        return self._watch.why
 
     def deliveries_in_hand(self) -> int:
         """Counted where they are held: queued, in flight, and being written."""
@@ -164,8 +159,8 @@ class Dispatcher:
         """Divert what has waited in a queue for longer than the budget, and what a lane has no room for
         now that its pace is known: a record whose other deliveries are settled must not be held open by the
         slowest lane, nor the process's room be filled by it. While the fault is ours, probe instead."""
-        self._egress.look()
-        if self._egress.why:
+        self._watch.look()
+        if self._watch.why:
             return
         now_ms = self._clock.monotonic_ms()
         overdue_ms = now_ms - self._wait_max_ms
@@ -253,9 +248,10 @@ class Dispatcher:
             final_statuses=subscription.final_statuses,
             now_ms=now_ms,
         )
-        self._egress.observe(delivery.host, answer, now_ms)
-        is_ours = bool(self._egress.why) and isinstance(answer, Failure) and isinstance(outcome, Deferred)
-        if is_ours:
+        self._watch.observe(delivery.host, answer, now_ms)
+        is_ours = False
+        if self._watch.why and isinstance(answer, Failure) and isinstance(outcome, Deferred):
+            is_ours = True
             outcome = replace(outcome, is_counted=False)
         has_changed = lane.learn(delivery, outcome, now_ms, self._clock.monotonic_ms())
         self._places.vacate(delivery)
@@ -333,7 +329,6 @@ class Dispatcher:
             why=breaker.why,
             until_ms=breaker.until_ms,
         )
-        self._on_lane(lane)
 
     def _turn_away(self, delivery: Delivery, now_ms: int) -> None:
         trail, breaker = trail_of(delivery), delivery.lane.breaker

@@ -34,6 +34,21 @@ PROVEN_MS = 60_000
 
 
 @dataclass(slots=True, eq=False)
+class Host:
+    """What all lanes to one scheme, host and port share: ``in_flight`` POSTs, and the lanes that wait because
+    it is full. ``reached_ms`` (Unix) is when it last answered, to the second."""
+
+    name: str
+    in_flight: int = 0
+    reached_ms: int = 0
+    line: deque[Lane] = field(default_factory=deque)
+
+
+NOWHERE = Host("")
+"""Where a delivery leads that was not started yet."""
+
+
+@dataclass(slots=True, eq=False)
 class Delivery:
     """One event on its way to one subscription.
 
@@ -41,8 +56,8 @@ class Delivery:
     read, also when the delivery came from a tier; ``trail`` is what the tier's headers told of its past,
     ``None`` for a first attempt. ``body`` is what was sent in the attempt under way, which began at
     ``started_ms`` (Unix) towards ``host``; ``queued_ms`` (monotonic) is when it began to wait for a place.
-    ``is_probe``: its answer decides whether the breaker closes; ``is_unproven``: it has one of the places that
-    lanes without a recent success share.
+    ``is_probe``: its answer decides whether the breaker closes; ``is_unproven``: it has one of the places
+    that lanes without a recent success share.
     """
 
     ticket: Ticket
@@ -53,20 +68,9 @@ class Delivery:
     queued_ms: int = 0
     started_ms: int = 0
     body: bytes = b""
-    host: Host | None = None
+    host: Host = NOWHERE
     is_probe: bool = False
     is_unproven: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Host:
-    """What all lanes to one scheme, host and port share: ``in_flight`` POSTs, and the lanes that wait because
-    it is full. ``reached_ms`` (Unix) is when it last answered, to the second."""
-
-    name: str
-    in_flight: int = 0
-    reached_ms: int = 0
-    line: deque[Lane] = field(default_factory=deque)
 
 
 class Lane:
@@ -243,13 +247,14 @@ class Lane:
         if not isinstance(outcome, Deferred):
             return self._reopen() if self.breaker.state != "closed" else False  # it refuses, so it is there
         if not outcome.is_counted:
-            return self.breaker.probe_lost() if delivery.is_probe else False
+            if delivery.is_probe:
+                self.breaker.probe_lost()
+            return False
         if outcome.slows_lane:
             self.pace.failed(started_ms, now_ms)
-        has_changed = self.breaker.failed(now_ms, outcome.error_class, is_probe=delivery.is_probe)
         if outcome.retry_after_ms:
-            has_changed |= self.breaker.hold_off(now_ms + outcome.retry_after_ms, now_ms)
-        return has_changed
+            return self.breaker.hold_off(now_ms + outcome.retry_after_ms, now_ms)
+        return self.breaker.failed(now_ms, outcome.error_class, is_probe=delivery.is_probe)
 
     def _reopen(self) -> bool:
         has_changed = self.breaker.succeeded()

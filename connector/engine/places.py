@@ -80,7 +80,6 @@ class Places:
         lane = delivery.lane
         lane.in_flight -= 1
         host = delivery.host
-        assert host is not None, "it was started"
         host.in_flight -= 1
         if host.line:
             self._move_up(host.line)

@@ -95,7 +95,6 @@ class Worker:
             outage=Outage(),
             clock=clock,
             log=log,
-            on_lane=lambda lane: None,
         )
 
         def pump(name: str, source: Source, intake: Intake, flow_limits: FlowLimits) -> Pump:
@@ -212,11 +211,11 @@ class Worker:
         return reasons
 
     def held(self) -> dict[str, str]:
-        """Partitions that wait for an operator, and why; the registry, and the way out to all endpoints, while
-        they cannot be reached."""
+        """Partitions that wait for an operator, and why; the registry while it cannot be reached, and the
+        endpoints while none of them can."""
         held = {str(flow.tp): flow.held for pump in self.pumps for flow in pump.flows if flow.held}
         if self.schemas.unreachable:
             held["registry"] = self.schemas.unreachable
         if self.dispatcher.outage:
-            held["egress"] = self.dispatcher.outage
+            held["endpoints"] = self.dispatcher.outage
         return held

@@ -61,8 +61,8 @@ class BreakerSettings(Declared):
         default=15 * 60 * 1000,
         ge=100,
         le=24 * 60 * 60 * 1000,
-        description="The cool-down doubles with each probe that fails, up to this, in ms: so long an endpoint "
-        "that is well again may wait for its backlog.",
+        description="The cool-down doubles with each probe that fails, up to this, in ms: so long a backlog "
+        "may wait for an endpoint that is well again.",
     )
 
 
@@ -78,7 +78,7 @@ class DeliverySettings(Declared):
         default=256,
         ge=1,
         le=50_000,
-        description="POSTs under way to one scheme, host and port, whatever the number of subscriptions to it.",
+        description="POSTs under way to one scheme, host and port, however many subscriptions lead there.",
     )
     in_hand_max: int = Field(
         default=20_000,

@@ -19,6 +19,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from connector.avro.decoder import TopicDecoders
 from connector.avro.topic_format import EventMapping, Field, TopicFormat
+from connector.core.breaker import BreakerRules
 from connector.core.composer import Composer, compile_composer
 from connector.core.dialect import DIALECTS
 from connector.core.event import Decoded, Event
@@ -316,7 +317,10 @@ async def _engine_us(records: Sequence[Record], events: Sequence[Event]) -> floa
         limits=WorkerLimits(
             flow=flow,
             tier_flow=flow,
-            dispatch=DispatchLimits(in_flight_max=2_048, in_hand_max=20_000, wait_max_ms=5_000),
+            dispatch=DispatchLimits(
+                in_flight_max=2_048, host_in_flight_max=256, in_hand_max=20_000, wait_max_ms=5_000
+            ),
+            breaker=BreakerRules(),
             commit_interval_ms=1_000,
             settled_per_commit=5_000,
             poison_run_max=1_000,

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from connector.core.breaker import BreakerRules
 from connector.core.composer import compile_composer
 from connector.core.event import Event
 from connector.core.ledger import Ledger, Ticket
+from connector.core.outcome import Deferred, Delivered
 from connector.core.record import Record
 from connector.core.subscription import Subscription
-from connector.engine.lanes import UNBOUNDED, Delivery, Lane, Lanes
+from connector.engine.lane import UNBOUNDED, Delivery, Lane
+from connector.engine.lanes import Lanes
 from connector.engine.ports import ForbiddenTarget
 from tests.support.world import FakeEndpoint, subscription
 
@@ -29,7 +32,11 @@ class Endpoints:
 
 
 def lanes(*subscriptions: Subscription) -> Lanes:
-    made = Lanes(Endpoints(), lambda one: compile_composer(one.dialect, one.secrets))  # type: ignore[arg-type]  # the rest is not called
+    made = Lanes(
+        Endpoints(),  # type: ignore[arg-type]  # the rest is not called
+        lambda one: compile_composer(one.dialect, one.secrets),
+        breaker=BreakerRules(failures_to_open=0),
+    )
     made.replace(subscriptions)
     return made
 
@@ -42,6 +49,14 @@ def lane(**changes: Any) -> Lane:
 
 def delivery(lane: Lane) -> Delivery:
     return Delivery(Ticket(Ledger(position=0), 0, 1, 0), RECORD, EVENT, lane)
+
+
+def succeeded(lane: Lane, now_ms: int) -> None:
+    lane.learn(delivery(lane), Delivered(200), now_ms, now_ms)
+
+
+def failed(lane: Lane, now_ms: int) -> None:
+    lane.learn(delivery(lane), Deferred(error_class="http-500", detail="", status=500), now_ms, now_ms)
 
 
 def enqueue(lane: Lane, count: int, *, now_ms: int) -> int:
@@ -58,7 +73,7 @@ def test_a_burst_may_wait_until_the_lane_has_had_time_to_prove_its_pace():
 
 def test_a_lane_that_failed_last_gets_no_more_than_its_queue():
     failing = lane(queue_max=10)
-    failing.finished(5_000, has_failed=True)
+    failed(failing, 5_000)
 
     assert enqueue(failing, 50, now_ms=5_000) == 20  # its pace at this moment: 1 in 50 ms
 
@@ -67,7 +82,7 @@ def test_a_fast_lane_may_keep_a_second_of_its_own_pace():
     fast = lane(queue_max=10)
     enqueue(fast, 1, now_ms=5_000)
     for n in range(500):
-        fast.finished(5_000 + 2 * n, has_failed=False)
+        succeeded(fast, 5_000 + 2 * n)
 
     assert fast.room(6_000) == pytest.approx(500, rel=0.1)
 
@@ -76,7 +91,7 @@ def test_a_pace_is_forgotten_when_nothing_ended_in_a_whole_window():
     fast = lane(queue_max=10)
     enqueue(fast, 1, now_ms=5_000)
     for n in range(500):
-        fast.finished(5_000 + 2 * n, has_failed=False)
+        succeeded(fast, 5_000 + 2 * n)
 
     assert fast.room(60_000) == 10
 
@@ -86,7 +101,7 @@ def test_a_lane_in_the_way_lets_nothing_wait_until_something_has_ended():
     blocking.is_in_the_way = True
 
     assert enqueue(blocking, 1, now_ms=5_000) == 0
-    blocking.finished(6_000, has_failed=True)
+    failed(blocking, 6_000)
     assert enqueue(blocking, 1, now_ms=6_000) == 1
 
 
@@ -112,7 +127,7 @@ def test_a_queue_that_was_worked_off_gives_the_next_burst_its_own_time():
 def test_the_estimate_is_the_queue_at_the_recent_pace():
     slow = lane()
     for n in range(100):
-        slow.finished(5_000 + 10 * n, has_failed=False)
+        succeeded(slow, 5_000 + 10 * n)
     enqueue(slow, 50, now_ms=6_000)
 
     assert slow.drain_estimate_ms(6_000) == pytest.approx(500, rel=0.1)

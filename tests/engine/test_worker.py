@@ -115,14 +115,14 @@ async def test_a_worker_is_ready_once_both_groups_are_joined():
 async def test_a_stop_waits_for_what_is_in_flight_commits_and_leaves():
     world = World.new()
     world.behave("a", replies(200, after_s=5))
-    world.fill(8)
+    world.fill(2)
     world.start([subscription("a")])
     await asyncio.sleep(0.5)
 
     await world.worker.stop()
 
-    assert world.accepted("a") == 8
-    assert world.committed(POSTS) == 8
+    assert world.accepted("a") == 2
+    assert world.committed(POSTS) == 2
     assert world.source.is_closed
     assert world.tier_source.is_closed
     assert world.problems() == []

@@ -26,6 +26,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+from connector.core.breaker import BreakerRules
 from connector.core.event import Decoded, Event, NeedsSchema, Poison, Skipped
 from connector.core.headers import Decoded as ReadTrail
 from connector.core.headers import DecodedPoison, decode_dead
@@ -128,8 +129,12 @@ class Simulation:
             tier_flow=FlowLimits(window_records_max=chance.choice((4, 50, 200)), window_bytes_max=2_000),
             dispatch=DispatchLimits(
                 in_flight_max=chance.choice((2, 10, 100)),
+                host_in_flight_max=chance.choice((1, 50)),
                 in_hand_max=chance.choice((5, 40, 400)),
                 wait_max_ms=5_000,
+            ),
+            breaker=BreakerRules(
+                failures_to_open=chance.choice((0, 1, 5)), cool_down_ms=chance.choice((500, 30_000))
             ),
             commit_interval_ms=1_000,
             settled_per_commit=chance.choice((1, 20, 5_000)),

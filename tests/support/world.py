@@ -176,7 +176,7 @@ LIMITS = WorkerLimits(
     dispatch=DispatchLimits(
         in_flight_max=200, host_in_flight_max=100, in_hand_max=400, wait_max_ms=5_000
     ),
-    breaker=BreakerRules(),
+    breaker=BreakerRules(failures_to_open=0),
     commit_interval_ms=1_000,
     settled_per_commit=5_000,
     poison_run_max=100,

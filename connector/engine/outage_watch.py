@@ -1,8 +1,8 @@
-"""Egress: when nobody can be reached, the fault is ours, and nobody is billed for it.
+"""The watch for outages: when nobody can be reached, the fault is ours, and nobody is billed for it.
 
 Names that do not resolve and connections that are not made, across many hosts at once, close the places:
 intake stops, what is queued stays queued, and what fails meanwhile goes back to its queue with nothing
-counted. Every few seconds a few hosts are tried with one delivery each; the first that answers opens the places
+counted. Every few seconds a few hosts are tried with one delivery each; the first that answers opens them
 again, and so does time (:mod:`connector.core.outage` has the numbers).
 """
 
@@ -22,7 +22,7 @@ REACHED_EVERY_MS: Final = 1_000
 """How often a host that answers is told to the watch for outages."""
 
 
-class Egress:
+class OutageWatch:
     """Closes and opens ``places``. ``why`` says why they are closed; empty while they are open."""
 
     def __init__(
