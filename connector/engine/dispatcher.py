@@ -21,9 +21,9 @@ from connector.core.outcome import Deferred, Delivered, Failure, Refused, Reply
 from connector.core.routing import DeadLetter, Retry, Settle, route
 from connector.core.trail import Trail
 from connector.engine.departures import Departures, trail_of
-from connector.engine.outage_watch import OutageWatch
 from connector.engine.lane import PROVEN_MS, Delivery, Lane
 from connector.engine.lanes import Lanes
+from connector.engine.outage_watch import OutageWatch
 from connector.engine.outbox import Outbox
 from connector.engine.places import Places
 from connector.engine.ports import Clock, Log, Sender
