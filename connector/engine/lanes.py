@@ -204,6 +204,9 @@ class Lanes:
     def _prepare(self, subscription: Subscription) -> tuple[Composer, Endpoint]:
         composer = self._compile(subscription)
         endpoint = self._sender.endpoint(
-            subscription.url, headers=subscription.headers, content_type=composer.content_type
+            subscription.url,
+            headers=subscription.headers,
+            content_type=composer.content_type,
+            tls=subscription.tls,
         )
         return composer, endpoint

@@ -24,7 +24,7 @@ from connector.core.dialect import DIALECTS
 from connector.core.event import Decoded, Event
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Headers, Record
-from connector.core.subscription import Secrets, Subscription
+from connector.core.subscription import Secrets, Subscription, TlsIdentity
 from connector.engine.clock import SystemClock
 from connector.engine.dispatcher import DispatchLimits
 from connector.engine.flow import FlowLimits
@@ -261,7 +261,14 @@ class _Accepting:
         self._answers: list[tuple[Callable[[Any, Reply | Failure], None], Any]] = []
         self._accepted = Reply(200)
 
-    def endpoint(self, url: str, *, headers: Sequence[tuple[str, str]], content_type: str) -> Endpoint:
+    def endpoint(
+        self,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]],
+        content_type: str,
+        tls: TlsIdentity | None = None,
+    ) -> Endpoint:
         return _Target(url)
 
     def post(

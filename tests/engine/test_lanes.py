@@ -10,7 +10,7 @@ from connector.core.composer import compile_composer
 from connector.core.event import Event
 from connector.core.ledger import Ledger, Ticket
 from connector.core.record import Record
-from connector.core.subscription import Subscription
+from connector.core.subscription import Subscription, TlsIdentity
 from connector.engine.lanes import UNBOUNDED, Delivery, Lane, Lanes
 from connector.engine.ports import ForbiddenTarget
 from tests.support.world import FakeEndpoint, subscription
@@ -20,9 +20,15 @@ RECORD = Record("post.created", 0, 0, 0, None, b"1")
 
 
 class Endpoints:
-    """As much of a sender as lanes need; refuses one URL."""
+    """As much of a sender as lanes need; refuses one URL. ``identities`` are those asked for."""
 
-    def endpoint(self, url: str, *, headers: Any, content_type: str) -> FakeEndpoint:
+    def __init__(self) -> None:
+        self.identities: list[TlsIdentity | None] = []
+
+    def endpoint(
+        self, url: str, *, headers: Any, content_type: str, tls: TlsIdentity | None
+    ) -> FakeEndpoint:
+        self.identities.append(tls)
         if "forbidden" in url:
             raise ForbiddenTarget(url)
         return FakeEndpoint(url)
@@ -132,6 +138,17 @@ def test_a_view_with_a_forbidden_url_changes_nothing():
         before.replace([subscription("b"), subscription("c", url="https://forbidden.example/")])
 
     assert [one.subscription.id for one in before] == ["a"]
+
+
+def test_an_endpoint_is_prepared_with_its_subscriptions_identity_and_again_when_its_files_are_rotated():
+    old, new = TlsIdentity(ca_file="ca.pem", digest="1"), TlsIdentity(ca_file="ca.pem", digest="2")
+    endpoints = Endpoints()
+    made = Lanes(endpoints, lambda one: compile_composer(one.dialect, one.secrets))  # type: ignore[arg-type]  # the rest is not called
+
+    for view in ([subscription("a")], [subscription("a", tls=old)], [subscription("a", tls=new)]):
+        made.replace(view)
+
+    assert endpoints.identities == [None, old, new]
 
 
 def test_a_changed_subscription_keeps_its_lane_and_what_waits_there():
