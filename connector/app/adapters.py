@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from connector.avro.decoder import TopicDecoders
 from connector.avro.registry import SchemaRegistry
 from connector.avro.registry_http import RegistrySettings
@@ -15,6 +17,7 @@ from connector.kafka.access import Access
 from connector.kafka.member import MemberSettings
 from connector.kafka.peek import PeekSource
 from connector.kafka.source import KafkaSource
+from connector.kafka.tools import tool_login
 from connector.kafka.writer import WriterSettings
 from connector.settings import Settings
 from connector.settings.kafka import KafkaSettings
@@ -41,6 +44,11 @@ def access_of(kafka: KafkaSettings) -> Access:
     assert kafka.bootstrap_servers is not None, "commands that need a cluster ask for it first"
     properties = {name: value.get_secret_value() for name, value in kafka.properties.items()}
     return Access(bootstrap_servers=kafka.bootstrap_servers, properties=properties)
+
+
+def tool_login_of(settings: Settings, commands: Iterable[str]) -> str:
+    """What Kafka's own tools must be told so that ``commands`` are let in; empty when nothing."""
+    return tool_login((access_of(settings.kafka), access_of(settings.own_cluster)), commands)
 
 
 def registry_of(settings: Settings) -> SchemaRegistry | None:
