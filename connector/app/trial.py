@@ -103,7 +103,13 @@ async def try_out(
         await sender.close()
     now_ms = time.time_ns() // 1_000_000
     dialect = subscription.dialect
-    outcome = judge(answer, accepted=dialect.accepted, gone_is_final=dialect.gone_is_final, now_ms=now_ms)
+    outcome = judge(
+        answer,
+        accepted=dialect.accepted,
+        gone_is_final=dialect.gone_is_final,
+        now_ms=now_ms,
+        final_statuses=subscription.final_statuses,
+    )
     where = route(
         outcome,
         attempt=1,

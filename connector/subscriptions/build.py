@@ -118,6 +118,8 @@ class _Building:
                 queue_max=limits.queue or defaults.queue_max,
                 body_bytes_max=limits.body_size or defaults.body_bytes_max,
                 paused=declared.paused,
+                final_statuses=declared.final_statuses,
+                rate_per_s=limits.rate_per_s,
             )
         )
 

@@ -15,6 +15,7 @@ from connector.core.matching import check_pattern
 from connector.declared.dialects import DialectChoice, dialect_choice
 from connector.declared.kinds import Declared, Duration, Size
 from connector.declared.secret import SecretSource, secret_source
+from connector.declared.statuses import final_statuses
 
 SUBSCRIPTIONS_MAX = 20_000
 """Twice what one deployment is built for; more is a template gone wrong."""
@@ -38,6 +39,7 @@ _Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63
 _Pattern = Annotated[str, AfterValidator(_checked_pattern)]
 _Text = Annotated[SecretSource, PlainValidator(secret_source)]
 _Dialect = Annotated[DialectChoice, PlainValidator(dialect_choice)]
+_FinalStatuses = Annotated[frozenset[int], PlainValidator(final_statuses)]
 _Delay = Annotated[Duration, Field(ge=1_000, le=7 * _DAY_MS)]
 
 
@@ -56,6 +58,9 @@ class LimitsDeclared(Declared):
     )
     queue: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         default=None, description="Deliveries that may wait for such a place; more go to a retry topic."
+    )
+    rate_per_s: Annotated[float, Field(strict=True, ge=0.001, le=100_000)] | None = Field(
+        default=None, description="POSTs that start per second, of all workers together; no bound by default."
     )
     timeout: Annotated[Duration, Field(ge=100, le=120_000)] | None = Field(
         default=None, description="Of a whole request: name look-up, connect, TLS, request and reply."
@@ -85,6 +90,12 @@ class SubscriptionDeclared(Declared):
         default=None,
         max_length=30,
         description="The delays before each further try; the dialect's own by default.",
+    )
+    final_statuses: _FinalStatuses = Field(
+        default="none",
+        validate_default=True,
+        description="Replies after which no further try is made: none, standard (400, 401, 403, 404, 413, "
+        "415, 422), or a list. What gets one is a dead letter at once.",
     )
     limits: LimitsDeclared = LimitsDeclared()
     paused: bool = Field(default=False, description="Events are kept aside until this is false again.")
