@@ -6,9 +6,16 @@ environment or the rest of the file is judged in :mod:`connector.subscriptions.b
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from connector.core.http_names import header_name_fault
 from connector.core.matching import check_pattern
@@ -40,6 +47,7 @@ _Pattern = Annotated[str, AfterValidator(_checked_pattern)]
 _Text = Annotated[SecretSource, PlainValidator(secret_source)]
 _Dialect = Annotated[DialectChoice, PlainValidator(dialect_choice)]
 _FinalStatuses = Annotated[frozenset[int], PlainValidator(final_statuses)]
+_File = Annotated[str, StringConstraints(min_length=1)]
 _Delay = Annotated[Duration, Field(ge=1_000, le=7 * _DAY_MS)]
 
 
@@ -73,6 +81,26 @@ class LimitsDeclared(Declared):
     )
 
 
+class TlsDeclared(Declared):
+    client_certificate_file: _File | None = Field(
+        default=None, description="Shown to a receiver that asks for one (mTLS), as PEM."
+    )
+    client_key_file: _File | None = Field(
+        default=None, description="The key of that certificate, as PEM without a password."
+    )
+    ca_file: _File | None = Field(
+        default=None, description="The only authorities to trust at this endpoint, as PEM."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.client_certificate_file is None) != (self.client_key_file is None):
+            raise ValueError("client_certificate_file and client_key_file go together; give both or neither")
+        if self.client_certificate_file is None and self.ca_file is None:
+            raise ValueError("names no file; name a client certificate and its key, a ca_file, or all three")
+        return self
+
+
 class SubscriptionDeclared(Declared):
     id: _Id = Field(description="Its name for ever: retries, dead letters and metrics carry it.")
     url: str = Field(min_length=1, description="Where events are POSTed.")
@@ -98,6 +126,7 @@ class SubscriptionDeclared(Declared):
         "415, 422), or a list. What gets one is a dead letter at once.",
     )
     limits: LimitsDeclared = LimitsDeclared()
+    tls: TlsDeclared | None = None
     paused: bool = Field(default=False, description="Events are kept aside until this is false again.")
 
     @field_validator("headers")
