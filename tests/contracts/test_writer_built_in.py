@@ -145,6 +145,25 @@ class TestBuiltIn(KafkaWriterContract):
 
         assert sum("ssl.ca.location failed" in fault for fault in faults) == 1
 
+    @pytest.mark.parametrize("is_closing", [True, False])
+    async def test_a_hurried_close_does_not_wait_for_brokers_that_are_away(
+        self, bed: BuiltInBed, topic: str, is_closing: bool
+    ) -> None:
+        writer = KafkaWriter(bed.access, WriterSettings(), faulted=lambda what: None)
+        await begin_write(writer, topic, b"before")
+        bed.mock.take_down([1])
+        during = [begin_write(writer, topic, b"during") for _ in range(100)]
+
+        async with asyncio.timeout(5):  # in its own time: the delivery timeout, half a minute
+            closing = asyncio.create_task(writer.close()) if is_closing else None
+            await asyncio.sleep(0)
+            writer.hurry()
+            await (closing or writer.close())
+        bed.mock.bring_up([1])
+
+        results = [write.result() for write in during]
+        assert [result.fault for result in results if result] == ["passing"] * 100
+
     @pytest.mark.slow
     async def test_a_user_who_may_not_write_is_told_at_once_and_then_ever_more_seldom(
         self, bed: BuiltInBed, topic: str

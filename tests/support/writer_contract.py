@@ -102,6 +102,15 @@ class WriterContract:
 
         assert [write.result() for write in writes] == [None] * 100
 
+    async def test_a_hurried_close_waits_for_brokers_that_are_well(self, bed: WriterBed, topic: str) -> None:
+        writer = bed.writer()
+        writes = [begin_write(writer, topic) for _ in range(100)]
+
+        writer.hurry()
+        await writer.close()
+
+        assert [write.result() for write in writes] == [None] * 100
+
     async def test_after_closing_a_write_is_refused(self, bed: WriterBed, topic: str) -> None:
         writer = bed.writer()
         await writer.close()
