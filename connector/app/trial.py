@@ -94,6 +94,7 @@ async def try_out(
             headers=subscription.headers,
             content_type=composer.content_type,
             tls=subscription.tls,
+            egress=subscription.egress,
         )
         sent_at = time.monotonic_ns()
         sender.post(endpoint, headers, body, subscription.timeout_ms, done, asyncio.Future.set_result)

@@ -208,5 +208,6 @@ class Lanes:
             headers=subscription.headers,
             content_type=composer.content_type,
             tls=subscription.tls,
+            egress=subscription.egress,
         )
         return composer, endpoint

@@ -128,7 +128,7 @@ class Link:
             return reply
         proxy.answered_at_s = monotonic()
         headers = {name.lower(): value for name, value in response.headers}
-        return forwarded_failure(reply.status, headers, proxy=proxy.name, where=str(self.place)) or reply
+        return forwarded_failure(reply.status, headers, proxy=proxy.name, where=self.place.host) or reply
 
     def _trouble(
         self, error: Exception, *, has_begun: bool, was_fresh: bool

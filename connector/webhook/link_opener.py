@@ -156,16 +156,15 @@ async def _tunnel(wire: Wire, proxy: Proxy, place: Place) -> Failure | None:
 
 async def _wrap(wire: Wire, tls: ssl.SSLContext, place: Place) -> Failure | None:
     """TLS with the receiver, through the tunnel."""
-    where = f"{place} through its proxy"
     if wire.has_ended:
-        return Failure("connect", f"no connection to {where}: the tunnel closed at once")
+        return Failure("connect", f"no connection to {place}: the tunnel closed at once")
     try:
         transport = await asyncio.get_running_loop().start_tls(
             wire.transport, wire, tls, server_hostname=place.host
         )
     except OSError as error:
-        return failure_of(error, where)
+        return failure_of(error, str(place))
     if transport is None:
-        return Failure("connect", f"no connection to {where}: the tunnel closed at once")
+        return Failure("connect", f"no connection to {place}: the tunnel closed at once")
     wire.take_over(transport)
     return None

@@ -49,4 +49,5 @@ class Place:
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        through = f" through the proxy {self.proxy.name}" if self.proxy is not None else ""
+        return f"{self.scheme}://{host}:{self.port}{through}"

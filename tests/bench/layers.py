@@ -24,7 +24,7 @@ from connector.core.dialect import DIALECTS
 from connector.core.event import Decoded, Event
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Headers, Record
-from connector.core.subscription import Secrets, Subscription, TlsIdentity
+from connector.core.subscription import DIRECT, Egress, Secrets, Subscription, TlsIdentity
 from connector.engine.clock import SystemClock
 from connector.engine.dispatcher import DispatchLimits
 from connector.engine.flow import FlowLimits
@@ -268,6 +268,7 @@ class _Accepting:
         headers: Sequence[tuple[str, str]],
         content_type: str,
         tls: TlsIdentity | None = None,
+        egress: Egress = DIRECT,
     ) -> Endpoint:
         return _Target(url)
 

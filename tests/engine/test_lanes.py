@@ -10,7 +10,7 @@ from connector.core.composer import compile_composer
 from connector.core.event import Event
 from connector.core.ledger import Ledger, Ticket
 from connector.core.record import Record
-from connector.core.subscription import Subscription, TlsIdentity
+from connector.core.subscription import Egress, Subscription, TlsIdentity
 from connector.engine.lanes import UNBOUNDED, Delivery, Lane, Lanes
 from connector.engine.ports import ForbiddenTarget
 from tests.support.world import FakeEndpoint, subscription
@@ -26,7 +26,7 @@ class Endpoints:
         self.identities: list[TlsIdentity | None] = []
 
     def endpoint(
-        self, url: str, *, headers: Any, content_type: str, tls: TlsIdentity | None
+        self, url: str, *, headers: Any, content_type: str, tls: TlsIdentity | None, egress: Egress
     ) -> FakeEndpoint:
         self.identities.append(tls)
         if "forbidden" in url:

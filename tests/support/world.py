@@ -13,7 +13,7 @@ from connector.core.dialect import DIALECTS
 from connector.core.event import Decoded, Event
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Record
-from connector.core.subscription import Secrets, Subscription, TlsIdentity
+from connector.core.subscription import DIRECT, Egress, Secrets, Subscription, TlsIdentity
 from connector.core.topic_names import tier_topic
 from connector.engine.dispatcher import DispatchLimits
 from connector.engine.flow import FlowLimits
@@ -99,6 +99,7 @@ class FakeSender:
         headers: Sequence[tuple[str, str]],
         content_type: str,
         tls: TlsIdentity | None = None,
+        egress: Egress = DIRECT,
     ) -> FakeEndpoint:
         return FakeEndpoint(url)
 
