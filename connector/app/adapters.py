@@ -23,6 +23,8 @@ from connector.kafka.writer import WriterSettings
 from connector.settings import Settings
 from connector.settings.kafka import KafkaSettings
 from connector.webhook.ed25519 import sign
+from connector.webhook.egress_sender import EgressSender
+from connector.webhook.router import SenderRouter
 from connector.webhook.sender import WebhookSender
 
 SETTLED_PER_COMMIT = 2_000
@@ -86,15 +88,29 @@ def decoder_of(settings: Settings, registry: SchemaRegistry | None) -> TopicDeco
     return TopicDecoders(settings.topic_formats(), source_name=settings.source_name, registry=registry)
 
 
-def sender_of(settings: Settings) -> WebhookSender:
-    return WebhookSender(
-        allow_http=settings.guard.allow_http,
-        allow_networks=[str(network) for network in settings.guard.allow_networks],
-        extra_ca_file=str(settings.guard.ca_file or "") or None,
-        # Lanes and the process bound what is under way; a second, smaller bound per host would make
-        # subscriptions that share one wait for each other.
-        connections_per_origin_max=settings.delivery.in_flight_max,
+def sender_of(settings: Settings) -> SenderRouter:
+    allow_http = settings.guard.allow_http
+    allow_networks = [str(network) for network in settings.guard.allow_networks]
+    extra_ca_file = str(settings.guard.ca_file or "") or None
+    # Lanes and the process bound what is under way; a second, smaller bound per host would make
+    # subscriptions that share one wait for each other.
+    at_once_max = settings.delivery.in_flight_max
+    fast = WebhookSender(
+        allow_http=allow_http,
+        allow_networks=allow_networks,
+        extra_ca_file=extra_ca_file,
+        connections_per_origin_max=at_once_max,
     )
+
+    def second() -> EgressSender:
+        return EgressSender(
+            allow_http=allow_http,
+            allow_networks=allow_networks,
+            extra_ca_file=extra_ca_file,
+            links_per_place_max=at_once_max,
+        )
+
+    return SenderRouter(fast, second)
 
 
 def composer_of(subscription: Subscription) -> Composer:
