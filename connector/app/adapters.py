@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from connector.avro.decoder import TopicDecoders
 from connector.avro.registry import SchemaRegistry
 from connector.avro.registry_http import RegistrySettings
+from connector.avro.topic_format import BadTopicFormat
 from connector.core.breaker import BreakerRules
 from connector.core.composer import Composer, compile_composer
 from connector.core.subscription import Subscription
@@ -16,10 +19,13 @@ from connector.kafka.access import Access
 from connector.kafka.member import MemberSettings
 from connector.kafka.peek import PeekSource
 from connector.kafka.source import KafkaSource
+from connector.kafka.tools import tool_login
 from connector.kafka.writer import WriterSettings
 from connector.settings import Settings
 from connector.settings.kafka import KafkaSettings
 from connector.webhook.ed25519 import sign
+from connector.webhook.egress_sender import EgressSender
+from connector.webhook.router import SenderRouter
 from connector.webhook.sender import WebhookSender
 
 SETTLED_PER_COMMIT = 2_000
@@ -44,6 +50,11 @@ def access_of(kafka: KafkaSettings) -> Access:
     return Access(bootstrap_servers=kafka.bootstrap_servers, properties=properties)
 
 
+def tool_login_of(settings: Settings, commands: Iterable[str]) -> str:
+    """What Kafka's own tools must be told so that ``commands`` are let in; empty when nothing."""
+    return tool_login((access_of(settings.kafka), access_of(settings.own_cluster)), commands)
+
+
 def registry_of(settings: Settings) -> SchemaRegistry | None:
     registry = settings.registry
     if registry is None:
@@ -62,20 +73,45 @@ def registry_of(settings: Settings) -> SchemaRegistry | None:
     )
 
 
+def framed_topics(settings: Settings) -> list[str]:
+    """The topics, and patterns of topics, whose records name schemas of a registry."""
+    return [topic.name or topic.pattern or "" for topic in settings.topics if topic.format == "confluent"]
+
+
 def decoder_of(settings: Settings, registry: SchemaRegistry | None) -> TopicDecoders:
-    """Raises :class:`~connector.avro.topic_format.BadTopicFormat`."""
+    """Raises :class:`~connector.avro.topic_format.BadTopicFormat`, also for a topic whose first record would
+    be held for want of a registry."""
+    if registry is None and (framed := framed_topics(settings)):
+        raise BadTopicFormat(
+            f"format confluent needs a schema registry, and none is set for {', '.join(framed)}: set "
+            "registry.urls (--registry-url), or another format for each under topics (avro, json)"
+        )
     return TopicDecoders(settings.topic_formats(), source_name=settings.source_name, registry=registry)
 
 
-def sender_of(settings: Settings) -> WebhookSender:
-    return WebhookSender(
-        allow_http=settings.guard.allow_http,
-        allow_networks=[str(network) for network in settings.guard.allow_networks],
-        extra_ca_file=str(settings.guard.ca_file or "") or None,
-        # Lanes and the process bound what is under way; a second, smaller bound per host would make
-        # subscriptions that share one wait for each other.
-        connections_per_origin_max=settings.delivery.in_flight_max,
+def sender_of(settings: Settings) -> SenderRouter:
+    allow_http = settings.guard.allow_http
+    allow_networks = [str(network) for network in settings.guard.allow_networks]
+    extra_ca_file = str(settings.guard.ca_file or "") or None
+    # Lanes and the process bound what is under way; a second, smaller bound per host would make
+    # subscriptions that share one wait for each other.
+    at_once_max = settings.delivery.in_flight_max
+    fast = WebhookSender(
+        allow_http=allow_http,
+        allow_networks=allow_networks,
+        extra_ca_file=extra_ca_file,
+        connections_per_origin_max=at_once_max,
     )
+
+    def second() -> EgressSender:
+        return EgressSender(
+            allow_http=allow_http,
+            allow_networks=allow_networks,
+            extra_ca_file=extra_ca_file,
+            links_per_place_max=at_once_max,
+        )
+
+    return SenderRouter(fast, second)
 
 
 def composer_of(subscription: Subscription) -> Composer:

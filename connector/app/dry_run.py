@@ -26,7 +26,7 @@ from connector.app.refusal import Failed, Refusal, refusing
 from connector.core.ladder import tiers_of
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Headers
-from connector.core.subscription import TlsIdentity
+from connector.core.subscription import DIRECT, Egress, TlsIdentity
 from connector.core.topic_names import matched
 from connector.engine.clock import SystemClock
 from connector.engine.ports import Endpoint, NotWritten
@@ -37,7 +37,7 @@ from connector.settings import Settings
 from connector.settings.subscription_rules import subscription_rules
 from connector.subscriptions.file import Unusable, load_subscriptions
 from connector.telemetry.logs import make_log
-from connector.webhook.sender import WebhookSender
+from connector.webhook.router import SenderRouter
 
 Show = Callable[[dict[str, object]], None]
 
@@ -45,7 +45,7 @@ Show = Callable[[dict[str, object]], None]
 class DrySender:
     """Prepares endpoints like the real sender, and shows each POST instead of making it."""
 
-    def __init__(self, real: WebhookSender, show: Show) -> None:
+    def __init__(self, real: SenderRouter, show: Show) -> None:
         self._real = real
         self._show = show
 
@@ -56,8 +56,9 @@ class DrySender:
         headers: Sequence[tuple[str, str]],
         content_type: str,
         tls: TlsIdentity | None = None,
+        egress: Egress = DIRECT,
     ) -> Endpoint:
-        return self._real.endpoint(url, headers=headers, content_type=content_type, tls=tls)
+        return self._real.endpoint(url, headers=headers, content_type=content_type, tls=tls, egress=egress)
 
     def post(
         self, endpoint: Endpoint, headers: bytes, body: bytes, timeout_ms: int, context: Any,
@@ -98,6 +99,9 @@ class DryWriter:
 
     async def close(self) -> None:
         """Nothing is outstanding."""
+
+    def hurry(self) -> None:
+        """Nothing is waited for."""
 
 
 def run_dry(settings: Settings, *, show: Show) -> None:

@@ -22,12 +22,14 @@ from connector.app.adapters import (
     sender_of,
     source_of,
     tier_source_of,
+    tool_login_of,
     writer_settings_of,
 )
 from connector.app.beginnings import never_begun, owners_beside, shared_prefix
 from connector.app.own_topics import OwnTopics
 from connector.app.refusal import Refusal
 from connector.core.subscription import Subscription
+from connector.core.topic_check import Problem as TopicProblem
 from connector.core.topic_names import matched
 from connector.core.view import Diff
 from connector.declared.problem import Mistakes, Problem
@@ -217,7 +219,7 @@ class Service:
         is_news = wanted != self._subscriptions
         if is_news and (problems := await self._own_topics.ensure(wanted)):
             # A tier that a new subscription needs is there before that subscription is.
-            self._topic_doubt = "\n".join(map(str, problems))
+            self._topic_doubt = self._told(problems)
             self._hold(self._topic_doubt)
             return
         tiers = await self._own_topics.tiers()
@@ -274,8 +276,12 @@ class Service:
     async def _prepare_topics(self) -> dict[int, str]:
         problems = await self._own_topics.ensure(self._subscriptions)
         if problems:
-            raise Refusal("\n".join(map(str, problems)))
+            raise Refusal(self._told(problems))
         return await self._own_topics.tiers()
+
+    def _told(self, problems: Sequence[TopicProblem]) -> str:
+        lines = [str(problem) for problem in problems]
+        return "\n".join(filter(None, (*lines, tool_login_of(self._settings, lines))))
 
     async def _need_no_start(self) -> None:
         """Refuse to begin a group's first topics at a place nobody has named. One that appears beside others

@@ -10,13 +10,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from connector.app.adapters import access_of
+from connector.app.adapters import access_of, tool_login_of
 from connector.app.own_topics import OwnTopics
 from connector.core.subscription import Subscription
 from connector.core.topic_check import Problem, TopicRole
 from connector.core.topic_names import matched
 from connector.engine.ports import Capabilities
 from connector.kafka.cluster import APACHE_KAFKA, Absence, TopicLook
+from connector.kafka.tools import tool_options
 from connector.kafka.topics import Topics
 from connector.settings import Settings
 
@@ -64,7 +65,9 @@ class TopicOverview:
     ) -> None:
         self._settings = settings
         self._subscriptions = subscriptions
-        self._topics = Topics(access_of(settings.kafka), capabilities)
+        access = access_of(settings.kafka)
+        self._tool_options = tool_options(access)
+        self._topics = Topics(access, capabilities)
         self._own_cluster = Topics(access_of(settings.own_cluster), capabilities)
         self._own_topics = OwnTopics(settings, self._own_cluster)
 
@@ -112,16 +115,19 @@ class TopicOverview:
             *await self._own_topics.ensure(self._subscriptions, may_create=False),
         ]
 
+    def tool_login(self, problems: Sequence[Problem]) -> str:
+        """What the cures' commands must be told to be let in; empty when nothing."""
+        return tool_login_of(self._settings, [problem.cure for problem in problems])
+
     async def source_problems(self) -> list[Problem]:
         """What is wrong with the topics read."""
         sources = await self.sources()
-        servers = self._settings.kafka.bootstrap_servers
         if not sources:
             patterns = ", ".join(topic.pattern for topic in self._settings.topics if topic.pattern)
             return [
                 Problem(patterns, "no topic matches", "another pattern, or wait: it is read once it appears")
             ]
-        return [problem for source in sources if (problem := _source_problem(source, servers or ""))]
+        return [problem for source in sources if (problem := _source_problem(source, self._tool_options))]
 
     def _source(self, look: TopicLook) -> SourceTopic:
         topics = self._settings.topics
@@ -134,17 +140,17 @@ class TopicOverview:
         )
 
 
-def _source_problem(source: SourceTopic, bootstrap_servers: str) -> Problem | None:
+def _source_problem(source: SourceTopic, options: str) -> Problem | None:
     match source.absence:
         case "missing":
             cure = (
-                f"kafka-topics.sh --bootstrap-server {bootstrap_servers} --create --topic {source.name}, or "
+                f"kafka-topics.sh {options} --create --topic {source.name}, or "
                 "correct its name under topics; it is read once it appears"
             )
             return Problem(source.name, "it is to be read and does not exist", cure)
         case "forbidden":
             cure = (
-                f"kafka-acls.sh --bootstrap-server {bootstrap_servers} --add --allow-principal User:<user> "
+                f"kafka-acls.sh {options} --add --allow-principal User:<user> "
                 f"--operation Read --operation Describe --topic {source.name}"
             )
             return Problem(source.name, "it is to be read and this user may not see it", cure)

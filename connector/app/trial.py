@@ -94,6 +94,7 @@ async def try_out(
             headers=subscription.headers,
             content_type=composer.content_type,
             tls=subscription.tls,
+            egress=subscription.egress,
         )
         sent_at = time.monotonic_ns()
         sender.post(endpoint, headers, body, subscription.timeout_ms, done, asyncio.Future.set_result)
@@ -103,7 +104,13 @@ async def try_out(
         await sender.close()
     now_ms = time.time_ns() // 1_000_000
     dialect = subscription.dialect
-    outcome = judge(answer, accepted=dialect.accepted, gone_is_final=dialect.gone_is_final, now_ms=now_ms)
+    outcome = judge(
+        answer,
+        accepted=dialect.accepted,
+        gone_is_final=dialect.gone_is_final,
+        now_ms=now_ms,
+        final_statuses=subscription.final_statuses,
+    )
     where = route(
         outcome,
         attempt=1,

@@ -36,6 +36,9 @@ class Entry:
     partition below that number without an entry was being begun when the worker died, one at or
     above it was added later. ``watermark`` is the committed offset of at most a minute ago,
     ``None`` while nothing has been committed. ``topic_id`` is empty where the cluster gives none.
+
+    ``cut_at`` is where the log was found to end below ``cut_position``, the offset it had been read up
+    to: the partition is held until an operator has said where to go on. Both are ``None`` otherwise.
     """
 
     group: str
@@ -45,6 +48,8 @@ class Entry:
     started: int
     partitions: int
     watermark: int | None = None
+    cut_at: int | None = None
+    cut_position: int | None = None
 
     @property
     def key(self) -> EntryKey:
@@ -65,13 +70,15 @@ def encode_value(entry: Entry) -> bytes:
 
 
 def decode_entry(value: bytes) -> Entry:
-    """Members that a later version may add are ignored. Raises :class:`BadEntry`."""
+    """Members that a later version may add are ignored; those that may be ``None`` may be missing. Raises
+    :class:`BadEntry`."""
     try:
         found = orjson.loads(value)
-        entry = Entry(**{f.name: found[f.name] for f in fields(Entry)})
-    except (orjson.JSONDecodeError, TypeError, KeyError) as error:
+        entry = Entry(**{f.name: found[f.name] for f in fields(Entry) if f.name in found})
+    except (orjson.JSONDecodeError, TypeError) as error:
         raise BadEntry("not a JSON object with the members of an entry") from error
-    numbers = (entry.partition, entry.started, entry.partitions, entry.watermark or 0)
+    optional = (n for n in (entry.watermark, entry.cut_at, entry.cut_position) if n is not None)
+    numbers = (entry.partition, entry.started, entry.partitions, *optional)
     texts = (entry.group, entry.topic, entry.topic_id)
     if any(type(n) is not int or n < 0 for n in numbers) or any(type(t) is not str for t in texts):
         raise BadEntry("a member of the entry is of the wrong kind")
@@ -156,11 +163,13 @@ def has_older_id(entries: Mapping[EntryKey, Entry], *, group: str, topic: str, t
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Read from ``offset``. ``why`` is set when the group's own position was missing or could not
-    be used; ``is_committed`` says that it was."""
+    be used; ``is_committed`` says that it was. ``cut_at`` is set when nothing may be read yet: the log
+    ended there once, below ``offset``, and nobody has said where to go on."""
 
     offset: int
     why: Literal["", "expired", "recreated"] = ""
     is_committed: bool = False
+    cut_at: int | None = None
 
 
 def place(entry: Entry, *, committed: int | None, is_recreated: bool) -> Place:
@@ -170,10 +179,31 @@ def place(entry: Entry, *, committed: int | None, is_recreated: bool) -> Place:
     if is_recreated and entry.watermark is None:
         return Place(offset=entry.started, why="recreated")
     if committed is not None:
-        return Place(offset=committed, is_committed=True)
+        return Place(offset=committed, is_committed=True, cut_at=_cut_below(entry, committed))
     if entry.watermark is not None:
-        return Place(offset=entry.watermark, why="expired")
-    return Place(offset=entry.started)
+        return Place(offset=entry.watermark, why="expired", cut_at=_cut_below(entry, entry.watermark))
+    return Place(offset=entry.started, cut_at=_cut_below(entry, entry.started))
+
+
+def _cut_below(entry: Entry, offset: int) -> int | None:
+    """Where the log was cut, unless somebody has said since where to go on. Nothing is read while it is held,
+    so our own commits end up between the watermark and the position of then; any other offset is somebody's
+    word. From the cut on, or below it, nothing is skipped."""
+    if entry.cut_at is None or entry.cut_position is None:
+        return None
+    is_ours = (entry.watermark or 0) <= offset <= entry.cut_position
+    return entry.cut_at if is_ours and offset > entry.cut_at else None
+
+
+def cut(entry: Entry, *, at: int, position: int, settled: int) -> Entry:
+    """The log ends at ``at``, below what was read up to ``position``; all is done below ``settled``."""
+    watermark = settled if settled > entry.started else entry.watermark
+    return replace(entry, cut_at=at, cut_position=position, watermark=watermark)
+
+
+def uncut(entry: Entry) -> Entry:
+    """It is read again."""
+    return replace(entry, cut_at=None, cut_position=None)
 
 
 # ── a position the log does not have ────────────────────────────────────────────────────────────

@@ -81,23 +81,24 @@ def settings(spec: TopicSpec, *, replicas: int) -> dict[str, str]:
     return wanted
 
 
-def missing(spec: TopicSpec, *, bootstrap_servers: str, replicas: int) -> Problem:
-    """The problem of a topic that does not exist and may not be created."""
+def missing(spec: TopicSpec, *, tool_options: str, replicas: int) -> Problem:
+    """The problem of a topic that does not exist and may not be created. ``tool_options`` are what Kafka's
+    own tools need to reach the cluster."""
     wanted = settings(spec, replicas=replicas)
     configs = " ".join(f"--config {name}={value}" for name, value in wanted.items())
     return Problem(
         spec.name,
         "it does not exist",
-        f"kafka-topics.sh --bootstrap-server {bootstrap_servers} --create --topic {spec.name} "
+        f"kafka-topics.sh {tool_options} --create --topic {spec.name} "
         f"--partitions {spec.partitions} --replication-factor {replicas} {configs}",
     )
 
 
 def check(
-    spec: TopicSpec, found: TopicFound, *, bootstrap_servers: str, allow_single_replica: bool
+    spec: TopicSpec, found: TopicFound, *, tool_options: str, allow_single_replica: bool
 ) -> list[Problem]:
     """Everything that is wrong with ``found``, worst first; empty when nothing is."""
-    judged = _Judged(spec, found, bootstrap_servers)
+    judged = _Judged(spec, found, tool_options)
     judged.policy()
     if spec.role == "tier":
         judged.stamp()
@@ -123,11 +124,11 @@ def _retention_ms_min(spec: TopicSpec) -> int:
 class _Judged:
     """One check under way; collects its problems."""
 
-    def __init__(self, spec: TopicSpec, found: TopicFound, bootstrap_servers: str) -> None:
+    def __init__(self, spec: TopicSpec, found: TopicFound, tool_options: str) -> None:
         self.problems: list[Problem] = []
         self._spec = spec
         self._found = found
-        self._bootstrap_servers = bootstrap_servers
+        self._tool_options = tool_options
 
     def policy(self) -> None:
         wanted = "compact" if self._spec.role == "state" else "delete"
@@ -174,7 +175,7 @@ class _Judged:
         if count < self._spec.partitions:
             self._problem(
                 f"it has {count} partitions, {self._spec.partitions} are needed",
-                f"kafka-topics.sh --bootstrap-server {self._bootstrap_servers} --alter "
+                f"kafka-topics.sh {self._tool_options} --alter "
                 f"--topic {self._spec.name} --partitions {self._spec.partitions}",
             )
 
@@ -212,13 +213,13 @@ class _Judged:
         plan = json.dumps({"version": 1, "partitions": partitions}, separators=(",", ":"))
         return (
             f"echo '{plan}' > replicas.json && kafka-reassign-partitions.sh "
-            f"--bootstrap-server {self._bootstrap_servers} --reassignment-json-file replicas.json --execute"
+            f"{self._tool_options} --reassignment-json-file replicas.json --execute"
         )
 
     def _setting(self, name: str, value: str, what: str) -> None:
         self._problem(
             what,
-            f"kafka-configs.sh --bootstrap-server {self._bootstrap_servers} --alter --entity-type topics "
+            f"kafka-configs.sh {self._tool_options} --alter --entity-type topics "
             f"--entity-name {self._spec.name} --add-config {name}={value}",
         )
 

@@ -62,6 +62,7 @@ _TEXTS = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
     "dict_type": "must hold members, such as 'name: value'",
+    "float_type": "must be a number",
     "greater_than_equal": "must be at least {ge}",
     "int_from_float": "must be a whole number",
     "int_parsing": "must be a whole number",

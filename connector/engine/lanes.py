@@ -66,12 +66,16 @@ class Lanes:
         self._by_id = lanes
         self._hosts = {lane.host.name: lane.host for lane in lanes.values()}
         self._matcher = Matcher((lane.subscription.events, lane) for lane in self._by_id.values())
-        return removed + [lane for lane in self._by_id.values() if lane.subscription.paused and lane.queue]
+        return removed + [lane for lane in self._by_id.values() if lane.subscription.paused and lane.waiting]
 
     def _prepare(self, subscription: Subscription) -> tuple[Composer, Endpoint]:
         composer = self._compile(subscription)
         endpoint = self._sender.endpoint(
-            subscription.url, headers=subscription.headers, content_type=composer.content_type
+            subscription.url,
+            headers=subscription.headers,
+            content_type=composer.content_type,
+            tls=subscription.tls,
+            egress=subscription.egress,
         )
         return composer, endpoint
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from connector.core.event import Decoded
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Headers, Record
-from connector.core.subscription import TlsIdentity
+from connector.core.subscription import DIRECT, Egress, TlsIdentity
 
 # ── time ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -201,6 +201,10 @@ class Writer(Protocol):
     async def close(self) -> None:
         """Wait for what is outstanding (bounded by the client's delivery timeout) and stop."""
 
+    def hurry(self) -> None:
+        """Wait a second at most, in a close under way or yet to come. What is not acknowledged by then is
+        told as not written; no offset is committed for it."""
+
 
 # ── decoding ────────────────────────────────────────────────────────────────────────────────────
 
@@ -258,8 +262,9 @@ class Sender(Protocol):
         headers: Sequence[tuple[str, str]],
         content_type: str,
         tls: TlsIdentity | None = None,
+        egress: Egress = DIRECT,
     ) -> Endpoint:
-        """Prepare an endpoint. Endpoints of different identities never share a connection. Raises
+        """Prepare an endpoint. Endpoints of different identities or ways never share a connection. Raises
         :class:`ForbiddenTarget` for a URL that may never be sent to, :class:`UnusableIdentity` for files
         that cannot be used."""
 

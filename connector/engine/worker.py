@@ -180,9 +180,10 @@ class Worker:
         await self._tasks.close()
 
     def hurry(self) -> None:
-        """End the drain now."""
+        """End the drain now, and wait no longer for the broker than a healthy one needs."""
         for pump in self.pumps:
             pump.hurry()
+        self._writer.hurry()
 
     async def _look_for_ever(self) -> None:
         while True:

@@ -7,16 +7,17 @@ decided yet stays here and is tried again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from connector.core.start import BeyondEnd, MadeAnew, Overtaken, Readable, after_reset
+from connector.core.start import BeyondEnd, MadeAnew, Overtaken, Readable, after_reset, cut, uncut
 from connector.engine.ports import TopicPartition
 from connector.kafka.cluster import Cluster, TopicLook
 from connector.kafka.epochs import Epochs
 from connector.kafka.errors import KafkaTrouble
 from connector.kafka.holdings import Holdings
 from connector.kafka.intake import Held
-from connector.kafka.opening import Opener
+from connector.kafka.opening import Opened, Opener
+from connector.kafka.tools import tool_options
 from connector.kafka.troubles import Troubles
 
 
@@ -41,6 +42,12 @@ class ChangedLogs:
         """The client cannot read at our position. ``is_cut``: it found the log cut."""
         self._unreadable[tp] = is_cut
         self._troubles.try_now()
+
+    def begun(self, opened: Sequence[Opened]) -> None:
+        """These are read from now on, but for those whose log an earlier assignment found cut."""
+        for one in opened:
+            if one.place.cut_at is not None:
+                self.unreadable(one.tp, is_cut=True)
 
     def looked(self, looks: Mapping[str, TopicLook]) -> None:
         """The topics as they are now: notice those made anew."""
@@ -75,9 +82,7 @@ class ChangedLogs:
                 self._troubles.meet(trouble)
 
     def _mend(self, held: Held, *, is_cut: bool) -> bool:
-        """Whether the partition is read again. A log that was cut stays held when it grows past our position:
-        what was rewritten below it would be skipped. Known limit: the hold ends with this assignment, and
-        the next one reads on if the log has the position by then."""
+        """Whether the partition is read again."""
         tp = held.tp
         look = self._opener.look([tp.topic])[tp.topic]
         if look.absence:
@@ -93,10 +98,7 @@ class ChangedLogs:
         )
         match verdict:
             case BeyondEnd():
-                if held.cut_at is None:
-                    held.cut_at = log_end
-                # Told again at every look, so that the alert is not a single line in the past.
-                self._troubles.complain(self._cure(held))
+                self._hold(held, log_end)
                 return False
             case MadeAnew():
                 opened = self._opener.open([tp])
@@ -104,20 +106,43 @@ class ChangedLogs:
                     raise KafkaTrouble(f"{tp} is gone")
                 self._epochs.begin_anew(opened)
             case Overtaken(offset, lost):
+                if held.cut_at is not None:
+                    lost += held.position - held.cut_at  # rewritten, and never read
+                self._release(held)
                 self._epochs.tell_jump(
                     tp, from_offset=held.position, to_offset=offset, reason="retention", lost=lost
                 )
-                held.position, held.cut_at = offset, None
+                held.position = offset
                 self._holdings.reread(held)
             case Readable():
                 self._holdings.reread(held)
         return True
 
+    def _hold(self, held: Held, log_end: int) -> None:
+        """Read nothing until an operator has said where to go on, after a restart and on any worker too. That
+        the log may grow past our position changes nothing: what was rewritten below it would be skipped."""
+        if held.cut_at is None:
+            held.cut_at = min(held.position, log_end)
+        entry = held.entry
+        if entry is not None and entry.cut_at is None:
+            entry = cut(entry, at=held.cut_at, position=held.position, settled=held.settled)
+            self._opener.keep(entry)
+            held.entry = entry
+        # Told again at every look, so that the alert is not a single line in the past.
+        self._troubles.complain(self._cure(held))
+
+    def _release(self, held: Held) -> None:
+        if held.entry is not None and held.entry.cut_at is not None:
+            entry = uncut(held.entry)
+            self._opener.keep(entry)
+            held.entry = entry
+        held.cut_at = None
+
     def _cure(self, held: Held) -> str:
         return (
             f"{held.tp} is held: the group is at offset {held.position}, but its log ended at "
             f"{held.cut_at}. Stop all workers and say where to go on: kafka-consumer-groups.sh "
-            f"--bootstrap-server {self._cluster.access.bootstrap_servers} --group {self._group} "
+            f"{tool_options(self._cluster.access)} --group {self._group} "
             f"--topic {held.tp.topic}:{held.tp.partition} "
             f"--reset-offsets --to-offset {held.cut_at} --execute"
         )

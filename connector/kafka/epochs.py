@@ -30,9 +30,7 @@ class Epochs:
 
     def begin(self, opened: Sequence[Opened]) -> None:
         """Hold these and read them. Beginning none is a valid answer to a rebalance."""
-        self._holdings.take(
-            [Held(o.tp, next(self._numbers), o.place.offset, o.topic_id, o.entry) for o in opened]
-        )
+        self._holdings.take([_held(one, next(self._numbers)) for one in opened])
         self.tell_joined([self._assignment(one.tp, one.metadata) for one in opened])
         for one in opened:
             if one.place.why:
@@ -84,3 +82,8 @@ class Epochs:
             committed_metadata=metadata,
             topic_id=held.topic_id,
         )
+
+
+def _held(opened: Opened, epoch: int) -> Held:
+    place = opened.place
+    return Held(opened.tp, epoch, place.offset, opened.topic_id, opened.entry, cut_at=place.cut_at)

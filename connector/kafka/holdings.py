@@ -21,7 +21,7 @@ class Holdings:
     """What one member holds, by topic and partition. Used by the polling thread only.
 
     Starved, everything is paused in the client, whatever the engine asked for; fed again, everything
-    flows but what the engine has paused.
+    flows but what the engine has paused and what was cut.
     """
 
     def __init__(self, consumer: Consumer, *, is_eager: bool) -> None:
@@ -78,7 +78,7 @@ class Holdings:
         else:
             self._consumer.incremental_assign(_placed(added))
         self._consumer.resume(_plain(added))
-        self._consumer.pause(_plain(held for held in added if held.is_paused or self.is_starved))
+        self._consumer.pause(_plain(held for held in added if self.is_starved or not held.may_flow))
 
     # ── pausing ─────────────────────────────────────────────────────────────────────────────────
 
@@ -92,7 +92,7 @@ class Holdings:
         held = self.of(tp)
         if held is not None and held.is_paused:
             held.is_paused = False
-            if not self.is_starved:
+            if held.may_flow and not self.is_starved:
                 self._consumer.resume(_plain([held]))
 
     def starve(self) -> None:
@@ -101,7 +101,7 @@ class Holdings:
 
     def feed(self) -> None:
         self.is_starved = False
-        self._consumer.resume(_plain(held for held in self if not held.is_paused))
+        self._consumer.resume(_plain(held for held in self if held.may_flow))
 
 
 def _plain(held: Iterable[Held]) -> list[ClientPartition]:

@@ -49,6 +49,10 @@ class Held:
         self.begun = self.position
 
     @property
+    def may_flow(self) -> bool:
+        return not self.is_paused and self.cut_at is None
+
+    @property
     def settled(self) -> int:
         """All below this offset is known to be done."""
         return max(self.begun, self.committed)

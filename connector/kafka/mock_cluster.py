@@ -31,6 +31,7 @@ _HEARTBEAT_MS: Final = 200
 
 # Kinds of requests, by Kafka's numbers.
 PRODUCE: Final = 0
+FETCH: Final = 1
 METADATA: Final = 3
 OFFSET_COMMIT: Final = 8
 OFFSET_FETCH: Final = 9

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from connector.core.start import Entry, Place, Start, begin, has_older_id, other_groups, place
+from connector.core.start import Entry, Place, Start, begin, has_older_id, other_groups, place, uncut
 from connector.engine.ports import TopicPartition
 from connector.kafka.cluster import Cluster, TopicLook
 from connector.kafka.errors import KafkaTrouble, NeverStarted
@@ -87,12 +87,19 @@ class Opener:
         looks = {t: look for t, look in self.look({tp.topic for tp in tps}).items() if not look.absence}
         present = [tp for tp in tps if tp.topic in looks]
         committed = self._committed(present)
-        if any(tp not in committed for tp in present):
-            self._refresh()  # the watermarks in hand may be older than those another worker left
+        self._refresh()  # another worker may have left watermarks, or have found a log cut, meanwhile
         for look in looks.values():
             if any(self._key(tp, look) not in self._entries for tp in present if tp.topic == look.topic):
                 self.begin(look)
-        return [self._opened(tp, looks[tp.topic], committed.get(tp)) for tp in present]
+        opened = [self._opened(tp, looks[tp.topic], committed.get(tp)) for tp in present]
+        mended = [one.entry for one in opened if one.entry != self._entries[one.entry.key]]
+        if mended:
+            self._store.put(mended)
+        return opened
+
+    def keep(self, entry: Entry) -> None:
+        """Remember this of a partition that is read, and wait until it is acknowledged."""
+        self._store.put([entry])
 
     def _opened(self, tp: TopicPartition, look: TopicLook, committed: CommittedOffset | None) -> Opened:
         entry = self._entries.get(self._key(tp, look))
@@ -104,7 +111,7 @@ class Opener:
         return Opened(
             tp=tp,
             topic_id=look.id,
-            entry=entry,
+            entry=uncut(entry) if where.cut_at is None else entry,
             place=where,
             committed=offset,
             metadata=committed.metadata if committed is not None and where.is_committed else "",

@@ -105,6 +105,7 @@ class Rebalancing:
         if self._waiting:
             self._troubles.try_soon()
         self._epochs.begin(opened)
+        self._changed_logs.begun(opened)
         return True
 
     def seen(self, statistics: str) -> None:

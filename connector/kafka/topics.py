@@ -11,6 +11,7 @@ from connector.engine.ports import Capabilities
 from connector.kafka.access import Access
 from connector.kafka.cluster import APACHE_KAFKA, CALL_TIMEOUT_S, Cluster, TopicLook
 from connector.kafka.errors import KafkaTrouble
+from connector.kafka.tools import tool_options
 
 _LOOK_EVERY_S = 0.02
 
@@ -65,13 +66,13 @@ class Topics:
         brokers = cluster.brokers()
         replicas = replication(len(brokers), allow_single_replica=allow_single_replica, wanted=replicas)
         looks = cluster.look([spec.name for spec in specs])
-        bootstrap_servers = cluster.access.bootstrap_servers
+        options = tool_options(cluster.access)
         problems: list[Problem] = []
         created: set[str] = set()
         for spec in specs:
             absence = looks[spec.name].absence
             if absence == "forbidden":
-                problems.append(_forbidden(spec.name))
+                problems.append(_forbidden(spec.name, options))
             elif absence == "missing" and replicas > len(brokers):
                 problems.append(_too_few_brokers(spec.name, brokers=len(brokers), replicas=replicas))
             elif absence == "missing" and may_create and cluster.capabilities.can_create_topics:
@@ -80,13 +81,13 @@ class Topics:
                 if not refused:
                     created.add(spec.name)
             elif absence == "missing":
-                problems.append(missing(spec, bootstrap_servers=bootstrap_servers, replicas=replicas))
+                problems.append(missing(spec, tool_options=options, replicas=replicas))
             elif cluster.capabilities.can_describe_topics:
                 found = cluster.found(spec.name, brokers)
                 problems += check(
                     spec,
                     found,
-                    bootstrap_servers=bootstrap_servers,
+                    tool_options=options,
                     allow_single_replica=allow_single_replica,
                 )
         self._until_seen(created)
@@ -109,8 +110,8 @@ class Topics:
         except KafkaTrouble as trouble:
             if not trouble.is_fatal:
                 raise
-            servers = self._cluster.access.bootstrap_servers
-            by_hand = missing(spec, bootstrap_servers=servers, replicas=replicas).cure
+            options = tool_options(self._cluster.access)
+            by_hand = missing(spec, tool_options=options, replicas=replicas).cure
             return [Problem(spec.name, trouble.what, f"another prefix, or, as a user who may: {by_hand}")]
         return []
 
@@ -123,10 +124,10 @@ def _too_few_brokers(topic: str, *, brokers: int, replicas: int) -> Problem:
     )
 
 
-def _forbidden(topic: str) -> Problem:
+def _forbidden(topic: str, options: str) -> Problem:
     return Problem(
         topic,
         "this user may not see it",
-        f"kafka-acls.sh --add --allow-principal User:<user> --operation Read --operation Write "
+        f"kafka-acls.sh {options} --add --allow-principal User:<user> --operation Read --operation Write "
         f"--operation Describe --operation DescribeConfigs --topic {topic}",
     )

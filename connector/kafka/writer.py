@@ -29,6 +29,8 @@ Done = Callable[[NotWritten | None], None]
 
 _POLL_S = 0.2
 _REBUILD_EVERY_S = 1.0
+_HURRIED_S = 1.0
+"""What a healthy broker needs at most to acknowledge what it has been sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,7 @@ class KafkaWriter:
         self._next_id = 0
         self._pending: deque[_Pending] = deque()
         self._is_closing = False
+        self._close_within_s = settings.delivery_timeout_ms / 1000 + 1
         self._reports: list[tuple[int, NotWritten | None]] = []
         self._is_broken = threading.Event()
         self._reminder = Reminder(lambda what: self._bridge.tell(partial(faulted, what)))
@@ -99,6 +102,9 @@ class KafkaWriter:
     async def close(self) -> None:
         self._is_closing = True
         await self._bridge.ended()
+
+    def hurry(self) -> None:
+        self._close_within_s = _HURRIED_S
 
     def _produce(self, record: _Pending) -> bool:
         """Hand it to the client; false when the client cannot take it now."""
@@ -171,16 +177,14 @@ class KafkaWriter:
 
     def _write_until_closed(self) -> None:
         producer = self._producer
-        closing_at_s = float("inf")
+        closing_since_s = float("inf")
         while True:
             self._poll(producer)
             if self._is_broken.is_set():
                 producer = self._rebuild(producer)
             if self._is_closing:
-                closing_at_s = min(
-                    closing_at_s, time.monotonic() + self._settings.delivery_timeout_ms / 1000 + 1
-                )
-                if not self.outstanding or time.monotonic() > closing_at_s:
+                closing_since_s = min(closing_since_s, time.monotonic())
+                if not self.outstanding or time.monotonic() - closing_since_s > self._close_within_s:
                     break
 
     def _poll(self, producer: Producer) -> None:

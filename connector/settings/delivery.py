@@ -61,8 +61,8 @@ class BreakerSettings(Declared):
         default=15 * 60 * 1000,
         ge=100,
         le=24 * 60 * 60 * 1000,
-        description="The cool-down doubles with each probe that fails, up to this, in ms: so long a backlog "
-        "may wait for an endpoint that is well again.",
+        description="The cool-down doubles with each probe that fails, up to this, in ms. So long, and no "
+        "longer, may a backlog wait for an endpoint that is well again.",
     )
 
 
@@ -78,7 +78,8 @@ class DeliverySettings(Declared):
         default=256,
         ge=1,
         le=50_000,
-        description="POSTs under way to one scheme, host and port, however many subscriptions lead there.",
+        description="POSTs under way to one scheme, host and port, however many subscriptions lead there. 256 "
+        "are what common servers serve at once, and an eighth of what one process may have under way.",
     )
     in_hand_max: int = Field(
         default=20_000,

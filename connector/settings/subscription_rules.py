@@ -9,6 +9,7 @@ from connector.engine.ports import ForbiddenTarget
 from connector.settings.model import Settings
 from connector.subscriptions.build import Defaults, Rules
 from connector.webhook import ed25519
+from connector.webhook.identity import read_identity
 from connector.webhook.target import parse_target
 
 
@@ -32,6 +33,7 @@ def subscription_rules(settings: Settings, *, known_types: Iterable[str] = ()) -
             dialect=settings.all_dialects[delivery.dialect],
         ),
         url_fault=url_fault,
+        identify=read_identity,
         dialects=settings.all_dialects,
         known_types=tuple(known_types),
         sign_ed25519=ed25519.sign,

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
+from typing import Protocol
 
 from connector.core.dialect import DEFAULT_DIALECT, DIALECTS, Dialect, DialectError
 from connector.core.http_names import header_value_fault
 from connector.core.matching import Matcher
 from connector.core.signing import SignEd25519, check_secret
-from connector.core.subscription import Secrets, Subscription
+from connector.core.subscription import Secrets, Subscription, TlsIdentity
 from connector.declared.dialects import chosen_dialect
 from connector.declared.document import Document
 from connector.declared.problem import Path, Problem
 from connector.declared.secret import FromFile, SecretSource, read_secret
 from connector.subscriptions.form import Formed
-from connector.subscriptions.model import SubscriptionDeclared
+from connector.subscriptions.model import SubscriptionDeclared, TlsDeclared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +38,28 @@ class Defaults:
     dialect: Dialect = DEFAULT_DIALECT
 
 
+class Identify(Protocol):
+    """Reads a TLS identity from its files."""
+
+    def __call__(
+        self, *, certificate_file: FilePath | None, key_file: FilePath | None, ca_file: FilePath | None
+    ) -> TlsIdentity:
+        """Raises :class:`ValueError`, which names the file and the cure, for files that cannot be used."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """What the rest of the process says about subscriptions.
 
-    ``url_fault`` answers with a sentence that names rule and cure, empty when there is none.
+    ``url_fault`` answers with a sentence that names rule and cure, empty when there is none. ``identify`` is
+    asked once for the same files.
     ``known_types`` are the event types that can occur; a pattern that matches none of them is warned of,
     unless nothing is known at all. Without ``sign_ed25519`` a ``whsk_`` secret is refused.
     """
 
     defaults: Defaults
     url_fault: Callable[[str], str]
+    identify: Identify
     dialects: Mapping[str, Dialect] = field(default_factory=lambda: DIALECTS)
     known_types: Sequence[str] = ()
     sign_ed25519: SignEd25519 | None = None
@@ -56,7 +68,7 @@ class Rules:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
     """``subscriptions`` are whole only when there are no ``problems``, here or of form. ``files`` are all
-    that secrets and headers were, or should have been, read from."""
+    that secrets, headers and TLS identities were, or should have been, read from."""
 
     subscriptions: tuple[Subscription, ...]
     problems: tuple[Problem, ...]
@@ -89,6 +101,7 @@ class _Building:
         self._files: dict[FilePath, None] = {}
         self._seen: dict[str, int] = {}
         self._is_known: dict[str, bool] = {}
+        self._identities: dict[tuple[FilePath | None, ...], TlsIdentity | str] = {}
 
     def add(self, index: int, declared: SubscriptionDeclared) -> None:
         path: Path = ("subscriptions", index)
@@ -99,6 +112,7 @@ class _Building:
         dialect = self._dialect(path, declared)
         secrets = self._secrets((*path, "secrets"), declared, dialect)
         headers = self._headers((*path, "headers"), declared, dialect)
+        tls = self._tls(path, declared)
         self._warn_of_unknown((*path, "events"), declared.events)
         if dialect is None or secrets is None:
             return
@@ -118,6 +132,9 @@ class _Building:
                 queue_max=limits.queue or defaults.queue_max,
                 body_bytes_max=limits.body_size or defaults.body_bytes_max,
                 paused=declared.paused,
+                tls=tls,
+                final_statuses=declared.final_statuses,
+                rate_per_s=limits.rate_per_s,
             )
         )
 
@@ -182,6 +199,33 @@ class _Building:
                 self._refuse((*path, name), fault)
             headers.append((name, value or ""))
         return tuple(headers)
+
+    def _tls(self, path: Path, declared: SubscriptionDeclared) -> TlsIdentity | None:
+        tls = declared.tls
+        if tls is None:
+            return None
+        if not declared.url.lower().startswith("https:") and not self._is_unread((*path, "url")):
+            self._refuse((*path, "tls"), "is for https alone; remove it, or make the url https")
+        identity = self._identity(tls)
+        if isinstance(identity, str):
+            self._refuse((*path, "tls"), identity)
+            return None
+        return identity
+
+    def _identity(self, tls: TlsDeclared) -> TlsIdentity | str:
+        """What is said against it, if it cannot be used. Thousands of subscriptions may share one."""
+        names = (tls.client_certificate_file, tls.client_key_file, tls.ca_file)
+        files = tuple(None if name is None else self._folder / name for name in names)
+        if files not in self._identities:
+            self._files.update((file, None) for file in files if file is not None)
+            certificate_file, key_file, ca_file = files
+            try:
+                self._identities[files] = self._rules.identify(
+                    certificate_file=certificate_file, key_file=key_file, ca_file=ca_file
+                )
+            except ValueError as error:
+                self._identities[files] = str(error)
+        return self._identities[files]
 
     def _read(self, path: Path, source: SecretSource) -> str | None:
         if isinstance(source, FromFile):

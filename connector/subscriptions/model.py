@@ -6,15 +6,23 @@ environment or the rest of the file is judged in :mod:`connector.subscriptions.b
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from connector.core.http_names import header_name_fault
 from connector.core.matching import check_pattern
 from connector.declared.dialects import DialectChoice, dialect_choice
 from connector.declared.kinds import Declared, Duration, Size
 from connector.declared.secret import SecretSource, secret_source
+from connector.declared.statuses import final_statuses
 
 SUBSCRIPTIONS_MAX = 20_000
 """Twice what one deployment is built for; more is a template gone wrong."""
@@ -38,6 +46,8 @@ _Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63
 _Pattern = Annotated[str, AfterValidator(_checked_pattern)]
 _Text = Annotated[SecretSource, PlainValidator(secret_source)]
 _Dialect = Annotated[DialectChoice, PlainValidator(dialect_choice)]
+_FinalStatuses = Annotated[frozenset[int], PlainValidator(final_statuses)]
+_File = Annotated[str, StringConstraints(min_length=1)]
 _Delay = Annotated[Duration, Field(ge=1_000, le=7 * _DAY_MS)]
 
 
@@ -57,6 +67,9 @@ class LimitsDeclared(Declared):
     queue: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         default=None, description="Deliveries that may wait for such a place; more go to a retry topic."
     )
+    rate_per_s: Annotated[float, Field(strict=True, ge=0.001, le=100_000)] | None = Field(
+        default=None, description="POSTs that start per second, of all workers together; no bound by default."
+    )
     timeout: Annotated[Duration, Field(ge=100, le=120_000)] | None = Field(
         default=None, description="Of a whole request: name look-up, connect, TLS, request and reply."
     )
@@ -66,6 +79,26 @@ class LimitsDeclared(Declared):
     max_age: Annotated[Duration, Field(ge=1_000, le=90 * _DAY_MS)] | None = Field(
         default=None, description="Since the first attempt; what fails when it is older is a dead letter."
     )
+
+
+class TlsDeclared(Declared):
+    client_certificate_file: _File | None = Field(
+        default=None, description="Shown to a receiver that asks for one (mTLS), as PEM."
+    )
+    client_key_file: _File | None = Field(
+        default=None, description="The key of that certificate, as PEM without a password."
+    )
+    ca_file: _File | None = Field(
+        default=None, description="The only authorities to trust at this endpoint, as PEM."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.client_certificate_file is None) != (self.client_key_file is None):
+            raise ValueError("client_certificate_file and client_key_file go together; give both or neither")
+        if self.client_certificate_file is None and self.ca_file is None:
+            raise ValueError("names no file; name a client certificate and its key, a ca_file, or all three")
+        return self
 
 
 class SubscriptionDeclared(Declared):
@@ -86,7 +119,14 @@ class SubscriptionDeclared(Declared):
         max_length=30,
         description="The delays before each further try; the dialect's own by default.",
     )
+    final_statuses: _FinalStatuses = Field(
+        default="none",
+        validate_default=True,
+        description="Replies after which no further try is made: none, standard (400, 401, 403, 404, 413, "
+        "415, 422), or a list. What gets one is a dead letter at once.",
+    )
     limits: LimitsDeclared = LimitsDeclared()
+    tls: TlsDeclared | None = None
     paused: bool = Field(default=False, description="Events are kept aside until this is false again.")
 
     @field_validator("headers")

@@ -19,7 +19,7 @@ from time import monotonic
 from typing import Any, cast
 
 from connector.core.outcome import Failure, Reply
-from connector.core.subscription import TlsIdentity
+from connector.core.subscription import DIRECT, Egress, TlsIdentity
 from connector.engine.ports import Endpoint
 from connector.webhook.connection import Connection
 from connector.webhook.deadlines import Deadlines
@@ -111,9 +111,11 @@ class WebhookSender:
         headers: Sequence[tuple[str, str]],
         content_type: str,
         tls: TlsIdentity | None = None,
+        egress: Egress = DIRECT,
     ) -> PreparedEndpoint:
         """See :meth:`connector.engine.ports.Sender.endpoint`. Raises plain ``ValueError`` for a header that
-        may not be sent."""
+        may not be sent. Every POST leaves directly, over HTTP/1.1."""
+        assert egress == DIRECT, "what else there is, is the second sender's"
         target = parse_target(url, allow_http=self._allow_http, allowed=self._allowed)
         head = request_head(target, headers=headers, content_type=content_type)
         context = self._contexts.context(tls) if target.scheme == "https" else None

@@ -25,7 +25,7 @@ from connector.core.dialect import DIALECTS
 from connector.core.event import Decoded, Event
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Headers, Record
-from connector.core.subscription import Secrets, Subscription
+from connector.core.subscription import DIRECT, Egress, Secrets, Subscription, TlsIdentity
 from connector.engine.clock import SystemClock
 from connector.engine.dispatcher import DispatchLimits
 from connector.engine.flow import FlowLimits
@@ -262,7 +262,15 @@ class _Accepting:
         self._answers: list[tuple[Callable[[Any, Reply | Failure], None], Any]] = []
         self._accepted = Reply(200)
 
-    def endpoint(self, url: str, *, headers: Sequence[tuple[str, str]], content_type: str) -> Endpoint:
+    def endpoint(
+        self,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]],
+        content_type: str,
+        tls: TlsIdentity | None = None,
+        egress: Egress = DIRECT,
+    ) -> Endpoint:
         return _Target(url)
 
     def post(

@@ -177,7 +177,10 @@ async def test_a_topic_that_needs_a_registry_and_has_none_is_a_problem(
 
     (finding,) = found["schema registry"]
     assert finding.verdict == "problem"
-    assert finding.text == "none is set, so every record of post.created will be held"
+    assert finding.text == (
+        "none is set, and post.created, of format confluent, cannot be read without one"
+    )
+    assert finding.cure == "set registry.urls, or another format under topics"
 
 
 async def test_every_mistake_in_the_subscriptions_file_is_a_finding(

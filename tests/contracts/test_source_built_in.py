@@ -9,7 +9,7 @@ from connector.kafka.mock_cluster import MockCluster
 from tests.support.kafka_beds import Bed, BuiltInBed
 from tests.support.mock_kafka import shared_mock_kafka
 from tests.support.names import Names
-from tests.support.source_contract import Join, SourceContract
+from tests.support.source_contract import Join, KafkaSourceContract
 
 __all__ = ["shared_mock_kafka"]
 
@@ -20,12 +20,12 @@ class BuiltIn:
         return BuiltInBed(shared_mock_kafka, names)
 
 
-class TestCooperative(BuiltIn, SourceContract):
+class TestCooperative(BuiltIn, KafkaSourceContract):
     pass
 
 
 @pytest.mark.slow
-class TestEager(BuiltIn, SourceContract):
+class TestEager(BuiltIn, KafkaSourceContract):
     strategy = "range"
 
     async def test_partitions_move_to_a_second_member_with_their_last_commit(
@@ -43,5 +43,5 @@ class TestEager(BuiltIn, SourceContract):
 
 
 @pytest.mark.slow
-class TestConsumerProtocol(BuiltIn, SourceContract):
+class TestConsumerProtocol(BuiltIn, KafkaSourceContract):
     protocol = "consumer"

@@ -14,7 +14,7 @@ from connector.kafka.writer import KafkaWriter, WriterSettings
 from tests.support.kafka_beds import BuiltInBed
 from tests.support.mock_kafka import shared_mock_kafka
 from tests.support.names import Names
-from tests.support.writer_contract import WriterContract, begin_write, read_back
+from tests.support.writer_contract import KafkaWriterContract, begin_write
 
 __all__ = ["shared_mock_kafka"]
 
@@ -32,7 +32,7 @@ async def until_written(writer: KafkaWriter, topic: str, value: bytes) -> None:
             assert result.fault == "passing"
 
 
-class TestBuiltIn(WriterContract):
+class TestBuiltIn(KafkaWriterContract):
     @pytest.fixture
     def bed(self, shared_mock_kafka: MockCluster, names: Names) -> BuiltInBed:
         return BuiltInBed(shared_mock_kafka, names)
@@ -53,7 +53,7 @@ class TestBuiltIn(WriterContract):
         result = await begin_write(writer, topic, b"once")
 
         assert result is None
-        assert [m.value() for m in read_back(bed, topic, 1)] == [b"once"]
+        assert [record.value for record in bed.read_back(topic, 1)] == [b"once"]
 
     async def test_brokers_down_for_too_long_is_a_passing_fault_and_later_writes_pass(
         self, bed: BuiltInBed, topic: str
@@ -109,7 +109,7 @@ class TestBuiltIn(WriterContract):
         written = [n for n, result in enumerate(results) if result is None]
         assert written == list(range(30))
         assert {result.fault for result in results[30:] if result} == {"passing"}
-        assert [m.value() for m in read_back(bed, topic, 30)] == [b"%d" % n for n in range(30)]
+        assert [record.value for record in bed.read_back(topic, 30)] == [b"%d" % n for n in range(30)]
 
     async def test_a_client_that_failed_for_good_is_replaced_and_nothing_is_left_unanswered(
         self, bed: BuiltInBed, topic: str
@@ -144,6 +144,25 @@ class TestBuiltIn(WriterContract):
         await writer.close()
 
         assert sum("ssl.ca.location failed" in fault for fault in faults) == 1
+
+    @pytest.mark.parametrize("is_closing", [True, False])
+    async def test_a_hurried_close_does_not_wait_for_brokers_that_are_away(
+        self, bed: BuiltInBed, topic: str, is_closing: bool
+    ) -> None:
+        writer = KafkaWriter(bed.access, WriterSettings(), faulted=lambda what: None)
+        await begin_write(writer, topic, b"before")
+        bed.mock.take_down([1])
+        during = [begin_write(writer, topic, b"during") for _ in range(100)]
+
+        async with asyncio.timeout(5):  # in its own time: the delivery timeout, half a minute
+            closing = asyncio.create_task(writer.close()) if is_closing else None
+            await asyncio.sleep(0)
+            writer.hurry()
+            await (closing or writer.close())
+        bed.mock.bring_up([1])
+
+        results = [write.result() for write in during]
+        assert [result.fault for result in results if result] == ["passing"] * 100
 
     @pytest.mark.slow
     async def test_a_user_who_may_not_write_is_told_at_once_and_then_ever_more_seldom(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.core.dialect import Accepted
-from connector.core.judging import RETRY_AFTER_MS_MAX, judge, retry_after_ms
+from connector.core.judging import FINAL_STATUSES, RETRY_AFTER_MS_MAX, judge, retry_after_ms
 from connector.core.outcome import Deferred, Delivered, Failure, FailureKind, Outcome, Refused, Reply
 
 NOW_MS = 1_700_000_000_000  # Tue, 14 Nov 2023 22:13:20 GMT
@@ -75,6 +75,58 @@ def test_gone_is_refused_where_it_is_final() -> None:
         detail="The endpoint answered 410: it is gone for good.",
         status=410,
     )
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 415, 422])
+def test_a_status_that_the_subscription_takes_as_final_is_refused(status: int) -> None:
+    outcome = judge(
+        Reply(status, retry_after=b"60"),
+        accepted="2xx",
+        gone_is_final=False,
+        now_ms=NOW_MS,
+        final_statuses=FINAL_STATUSES,
+    )
+
+    assert outcome == Refused(
+        reason="refused",
+        error_class=f"http-{status}",
+        detail=f"The endpoint answered {status}, which its subscription takes as final.",
+        status=status,
+    )
+
+
+@pytest.mark.parametrize("status", [402, 408, 409, 410, 425, 429, 500, 503])
+def test_the_preset_of_final_statuses_holds_none_that_may_pass(status: int) -> None:
+    assert status not in FINAL_STATUSES
+
+
+@given(st.integers(200, 599), st.booleans())
+def test_the_rules_of_the_dialect_stand_above_final_statuses(status: int, gone_is_final: bool) -> None:
+    def outcome(final_statuses: frozenset[int]) -> Outcome:
+        return judge(
+            Reply(status),
+            accepted="2xx",
+            gone_is_final=gone_is_final,
+            now_ms=NOW_MS,
+            final_statuses=final_statuses,
+        )
+
+    without = outcome(frozenset())
+
+    if isinstance(without, Deferred):
+        assert isinstance(outcome(frozenset({status})), Refused)
+    else:
+        assert outcome(frozenset({status})) == without
+
+
+def test_without_an_answer_no_status_is_final() -> None:
+    failure = Failure("timeout", "No reply within 30 s.")
+
+    outcome = judge(
+        failure, accepted="2xx", gone_is_final=True, now_ms=NOW_MS, final_statuses=FINAL_STATUSES
+    )
+
+    assert isinstance(outcome, Deferred)
 
 
 def test_gone_is_an_ordinary_failure_elsewhere() -> None:

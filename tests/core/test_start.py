@@ -20,12 +20,14 @@ from connector.core.start import (
     Readable,
     after_reset,
     begin,
+    cut,
     decode_entry,
     encode_key,
     encode_value,
     fold,
     other_groups,
     place,
+    uncut,
 )
 
 ENTRY = Entry(group="g", topic="t", topic_id="id-1", partition=0, started=10, partitions=2)
@@ -53,7 +55,8 @@ def beginning(
 def test_an_entry_is_written_as_json_and_keyed_by_group_topic_id_and_partition() -> None:
     assert encode_key(ENTRY) == b'["g","id-1",0]'
     assert encode_value(ENTRY) == (
-        b'{"group":"g","topic":"t","topic_id":"id-1","partition":0,"started":10,"partitions":2,"watermark":null}'
+        b'{"group":"g","topic":"t","topic_id":"id-1","partition":0,"started":10,"partitions":2,"watermark":null,'
+        b'"cut_at":null,"cut_position":null}'
     )
 
 
@@ -71,6 +74,8 @@ def test_without_topic_ids_the_name_is_the_key() -> None:
         started=st.integers(0, 2**63 - 1),
         partitions=st.integers(0, 2**31),
         watermark=st.none() | st.integers(0, 2**63 - 1),
+        cut_at=st.none() | st.integers(0, 2**63 - 1),
+        cut_position=st.none() | st.integers(0, 2**63 - 1),
     )
 )
 def test_every_entry_is_read_back_as_it_was_written(entry: Entry) -> None:
@@ -79,6 +84,12 @@ def test_every_entry_is_read_back_as_it_was_written(entry: Entry) -> None:
 
 def test_members_of_a_later_version_are_ignored() -> None:
     value = encode_value(ENTRY)[:-1] + b',"colour":"red"}'
+
+    assert decode_entry(value) == ENTRY
+
+
+def test_an_entry_of_a_version_that_knew_no_cuts_is_an_entry() -> None:
+    value = encode_value(ENTRY).replace(b',"cut_at":null,"cut_position":null', b"")
 
     assert decode_entry(value) == ENTRY
 
@@ -95,6 +106,9 @@ def test_members_of_a_later_version_are_ignored() -> None:
         encode_value(ENTRY).replace(b'"started":10', b'"started":-1'),
         encode_value(ENTRY).replace(b'"started":10', b'"started":"10"'),
         encode_value(ENTRY).replace(b'"watermark":null', b'"watermark":true'),
+        encode_value(ENTRY).replace(b'"watermark":null', b'"watermark":false'),
+        encode_value(ENTRY).replace(b'"cut_at":null', b'"cut_at":-1'),
+        encode_value(ENTRY).replace(b'"started":10,', b""),
         encode_value(ENTRY).replace(b'"group":"g"', b'"group":1'),
     ],
 )
@@ -185,6 +199,44 @@ def test_a_partition_is_read_from(
     entry = replace(ENTRY, watermark=watermark)
 
     assert place(entry, committed=committed, is_recreated=is_recreated) == expected
+
+
+CUT = cut(ENTRY, at=30, position=50, settled=40)
+
+
+@pytest.mark.parametrize(
+    ("committed", "cut_at"),
+    [
+        (50, 30),  # all that was read
+        (45, 30),  # as far as its work had come when the worker died
+        (40, 30),
+        (39, None),  # back behind what was committed: somebody's word
+        (30, None),
+        (51, None),  # beyond all that was read: somebody's word
+    ],
+)
+def test_a_log_that_was_cut_stays_held_until_somebody_says_where_to_go_on(
+    committed: int, cut_at: int | None
+) -> None:
+    assert place(CUT, committed=committed, is_recreated=False) == Place(
+        offset=committed, is_committed=True, cut_at=cut_at
+    )
+
+
+def test_a_position_at_or_below_the_cut_skips_nothing() -> None:
+    entry = cut(ENTRY, at=30, position=50, settled=10)
+
+    assert place(entry, committed=30, is_recreated=False).cut_at is None
+    assert place(entry, committed=31, is_recreated=False).cut_at == 30
+
+
+def test_a_cut_is_remembered_without_a_commit_too() -> None:
+    fresh = cut(ENTRY, at=5, position=10, settled=10)
+
+    assert fresh.watermark is None
+    assert place(fresh, committed=None, is_recreated=False) == Place(offset=10, cut_at=5)
+    assert place(CUT, committed=None, is_recreated=False) == Place(offset=40, why="expired", cut_at=30)
+    assert place(uncut(CUT), committed=50, is_recreated=False).cut_at is None
 
 
 @pytest.mark.parametrize(

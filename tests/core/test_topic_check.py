@@ -36,7 +36,8 @@ def found(spec: TopicSpec, **changes: str) -> TopicFound:
 
 
 def problems(spec: TopicSpec, topic: TopicFound, *, allow_single_replica: bool = False) -> list[Problem]:
-    return check(spec, topic, bootstrap_servers="b:9092", allow_single_replica=allow_single_replica)
+    reach = "--bootstrap-server b:9092"
+    return check(spec, topic, tool_options=reach, allow_single_replica=allow_single_replica)
 
 
 @pytest.mark.parametrize("spec", [TIER, DEAD, PARKED, STATE])
@@ -121,7 +122,7 @@ def test_replicas_of_a_new_topic(brokers: int, allow_single_replica: bool, repli
 
 
 def test_a_missing_topic_comes_with_the_whole_command_that_creates_it() -> None:
-    problem = missing(TIER, bootstrap_servers="b:9092", replicas=3)
+    problem = missing(TIER, tool_options="--bootstrap-server b:9092", replicas=3)
 
     assert str(problem) == (
         "topic hooks.retry.30s: it does not exist. Mend it with: kafka-topics.sh --bootstrap-server b:9092 "

@@ -10,6 +10,7 @@ from connector.core.topic_names import (
     dead_letters_topic,
     matched,
     parked_topic,
+    shared_topic,
     source_topics,
     sources_topic,
     tier_delay_ms,
@@ -43,6 +44,7 @@ def test_our_other_topics_lie_under_the_prefix() -> None:
     assert dead_letters_topic("hooks") == "hooks.dead-letters"
     assert parked_topic("hooks") == "hooks.parked"
     assert sources_topic("hooks") == "hooks.sources"
+    assert shared_topic("hooks") == "hooks.shared"
 
 
 @pytest.mark.parametrize("prefix", ["", "__hooks", "a b", "hooks/eu", "x" * 229])

@@ -12,7 +12,7 @@ from connector.core.event import Event
 from connector.core.ledger import Ledger, Ticket
 from connector.core.outcome import Deferred, Delivered
 from connector.core.record import Record
-from connector.core.subscription import Subscription
+from connector.core.subscription import Egress, Subscription, TlsIdentity
 from connector.engine.lane import UNBOUNDED, Delivery, Lane
 from connector.engine.lanes import Lanes
 from connector.engine.ports import ForbiddenTarget
@@ -23,17 +23,23 @@ RECORD = Record("post.created", 0, 0, 0, None, b"1")
 
 
 class Endpoints:
-    """As much of a sender as lanes need; refuses one URL."""
+    """As much of a sender as lanes need; refuses one URL. ``identities`` are those asked for."""
 
-    def endpoint(self, url: str, *, headers: Any, content_type: str) -> FakeEndpoint:
+    def __init__(self) -> None:
+        self.identities: list[TlsIdentity | None] = []
+
+    def endpoint(
+        self, url: str, *, headers: Any, content_type: str, tls: TlsIdentity | None, egress: Egress
+    ) -> FakeEndpoint:
+        self.identities.append(tls)
         if "forbidden" in url:
             raise ForbiddenTarget(url)
         return FakeEndpoint(url)
 
 
-def lanes(*subscriptions: Subscription) -> Lanes:
+def lanes(*subscriptions: Subscription, endpoints: Endpoints | None = None) -> Lanes:
     made = Lanes(
-        Endpoints(),  # type: ignore[arg-type]  # the rest is not called
+        endpoints or Endpoints(),  # type: ignore[arg-type]  # the rest is not called
         lambda one: compile_composer(one.dialect, one.secrets),
         breaker=BreakerRules(failures_to_open=0),
     )
@@ -147,6 +153,17 @@ def test_a_view_with_a_forbidden_url_changes_nothing():
         before.replace([subscription("b"), subscription("c", url="https://forbidden.example/")])
 
     assert [one.subscription.id for one in before] == ["a"]
+
+
+def test_an_endpoint_is_prepared_with_its_subscriptions_identity_and_again_when_its_files_are_rotated():
+    old, new = TlsIdentity(ca_file="ca.pem", digest="1"), TlsIdentity(ca_file="ca.pem", digest="2")
+    endpoints = Endpoints()
+    made = lanes(endpoints=endpoints)
+
+    for view in ([subscription("a")], [subscription("a", tls=old)], [subscription("a", tls=new)]):
+        made.replace(view)
+
+    assert endpoints.identities == [None, old, new]
 
 
 def test_a_changed_subscription_keeps_its_lane_and_what_waits_there():

@@ -160,6 +160,7 @@ async def test_a_hurried_stop_ends_at_once_and_loses_nothing():
     await stopping
 
     assert asyncio.get_running_loop().time() - started_s <= 0.1
+    assert world.writer.is_hurried
     second = world.next_worker()
     second.behave("a", replies(200))
     second.start([subscription("a")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from connector.cli.main import main
 from deploy.testbed import KafkaCluster
+from deploy.testbed.kafka import PASSWORD, USER
 from tests.support.names import Names
 
 Topics = Callable[..., tuple[int, Any]]
@@ -57,10 +59,12 @@ def test_create_makes_what_is_missing_and_check_is_then_content(topics: Topics, 
                 f"{names.prefix}.sources",
             ],
             "problems": [],
+            "tool_login": "",
         },
     )
-    assert topics("create", "--allow-single-replica") == (0, {"created": [], "problems": []})
-    assert topics("check", "--allow-single-replica") == (0, {"problems": []})
+    nothing = {"problems": [], "tool_login": ""}
+    assert topics("create", "--allow-single-replica") == (0, {"created": [], **nothing})
+    assert topics("check", "--allow-single-replica") == (0, nothing)
 
     code, found = topics("list")
 
@@ -94,7 +98,7 @@ def test_what_the_settings_say_of_own_topics_is_what_they_are_created_with(
     assert (tier["retention.ms"], tier["max.message.bytes"]) == ("700000000", "3000000")
     assert tier["message.timestamp.type"] == "LogAppendTime"
     assert dead_letters["retention.ms"] == "90000000"
-    assert topics("check", *few, *flags) == (0, {"problems": []})
+    assert topics("check", *few, *flags) == (0, {"problems": [], "tool_login": ""})
 
 
 def test_one_broker_needs_as_many_replicas_as_are_set(topics: Topics) -> None:
@@ -155,6 +159,33 @@ def test_check_names_each_wrong_setting_with_the_command_that_mends_it(
         f"kafka-configs.sh --bootstrap-server {kafka.bootstrap_servers} --alter --entity-type topics "
         f"--entity-name {tier} --add-config retention.ms=604800000"
     )
+
+
+@pytest.mark.parametrize("command", ["topics check", "doctor"])
+def test_where_a_cluster_asks_for_a_login_the_commands_name_a_file_and_it_is_said_once_what_it_holds(
+    topics: Topics, kafka: KafkaCluster, names: Names, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    login = {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": USER,
+        "sasl.password": PASSWORD,
+    }
+    where = ["--bootstrap-servers", kafka.user_bootstrap_servers, "--prefix", names.prefix]
+    what = ["--topic", names.topic(), "--set", "own_topics.create=false"]
+    how = [word for name, value in login.items() for word in ("--set", f"kafka.properties.{name}={value}")]
+
+    code = main([*command.split(), *where, *what, *how])
+    said = capsys.readouterr().out
+
+    assert code == 1
+    commands = re.findall(r"kafka-[a-z]+\.sh (--bootstrap-server \S+ --command-config \S+)", said)
+    reach = f"--bootstrap-server {kafka.user_bootstrap_servers} --command-config client.properties"
+    assert set(commands) == {reach}
+    assert said.count("client.properties lets a user who may do this in at") == 1
+    assert said.count("  sasl.mechanism=PLAIN\n") == 1
+    assert USER not in said
+    assert PASSWORD not in said
 
 
 def _configure(kafka: KafkaCluster, topic: str, settings: dict[str, str]) -> None:

@@ -152,6 +152,6 @@ def test_what_this_user_may_not_do_is_named_with_the_acl_that_allows_it(
         f"{names.prefix}.sources: this user may not write it",
     }
     assert denied[f"{names.topic()}: this user may not read it"] == (
-        f"kafka-acls.sh --bootstrap-server {kafka.user_bootstrap_servers} --add "
-        f"--allow-principal User:<user> --operation Read --topic {names.topic()}"
+        f"kafka-acls.sh --bootstrap-server {kafka.user_bootstrap_servers} --command-config client.properties "
+        f"--add --allow-principal User:<user> --operation Read --topic {names.topic()}"
     )

@@ -7,7 +7,9 @@
 | own topics with settings that lose deliveries, missing where they may not be created, or with too few replicas | refused, exit 2, with the command that mends it |
 | a source topic that does not exist | told at every look; read when it appears (test_topics_change.py) |
 | no permission | at own topics: refused, exit 2; else told, held, and on when granted (test_users.py) |
-| framed Avro, and no registry configured | records wait, a gauge and the log say so; read after a restart with one |
+| a prefix that another consumer group uses | refused, exit 2, before any topic is made under it (test_run_process.py) |
+| framed Avro, and no registry configured | refused, exit 2, with the topics |
+| a librdkafka property that there is none of, or a value it does not take | refused, exit 2, with its line (test_run_process.py) |
 """  # noqa: E501 - the rows of a table
 
 from __future__ import annotations
@@ -45,9 +47,9 @@ subscriptions:
 """
 
 
-def refused(settings: dict[str, Any], folder: Path) -> str:
+def refused(settings: dict[str, Any], folder: Path, *flags: str) -> str:
     """What a connector says that refuses to start."""
-    connector = ConnectorProcess(settings, folder)
+    connector = ConnectorProcess(settings, folder, *flags)
     connector.start()
     assert connector.wait() == Exit.USAGE
     return connector.log()
@@ -173,24 +175,17 @@ def test_a_subscriptions_file_in_doubt_holds_reading_and_loses_nothing(
         assert (verdict.accepted, verdict.duplicates) == (3 * produced, 0)
 
 
-def test_without_a_registry_framed_records_wait_for_one(
-    kafka: KafkaCluster, names: Names, tmp_path: Path
+@pytest.mark.parametrize("flags", [(), ("--dry-run",)])
+def test_without_a_registry_framed_topics_refuse_the_start(
+    kafka: KafkaCluster, names: Names, tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
-    topic = names.topic()
-    kafka.create_topic(topic)
-    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
-    producer.produce(topic, b"\x00\x00\x00\x00\x01body")
-    assert producer.flush(30) == 0
+    topics = [{"name": names.topic()}, {"pattern": "user[.].*"}, {"name": names.topic("a"), "format": "json"}]
     write_subscriptions(tmp_path, [subscription("partner", NOWHERE)])
-    settings = settings_for(
-        names, tmp_path, bootstrap_servers=kafka.bootstrap_servers, topics=[{"name": topic}]
+
+    said = refused(
+        settings_for(names, tmp_path, bootstrap_servers=kafka.bootstrap_servers, topics=topics),
+        tmp_path,
+        *flags,
     )
-
-    with ConnectorProcess(settings, tmp_path) as connector:
-        wait_until(lambda: connector.metric("registry_unreachable") == 1, "the missing registry is noticed")
-
-        said = connector.said("registry unreachable: records wait")
-        assert said[0]["why"] == "Schema 1 is needed, and no schema registry is configured."
-        assert connector.metric("schema_waits") == 1
-        assert connector.metric("records_poison_total") == 0
-        assert connector.stop() == 0
+    assert f"schema registry, and none is set for {names.topic()}, user[.].*: set registry.urls" in said
+    assert "Traceback" not in said

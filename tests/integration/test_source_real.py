@@ -7,7 +7,7 @@ import pytest
 from deploy.testbed import KafkaCluster
 from tests.support.kafka_beds import ApacheBed
 from tests.support.names import Names
-from tests.support.source_contract import SourceContract
+from tests.support.source_contract import KafkaSourceContract
 
 
 class OnApacheKafka:
@@ -16,13 +16,13 @@ class OnApacheKafka:
         return ApacheBed(kafka, names)
 
 
-class TestCooperative(OnApacheKafka, SourceContract):
+class TestCooperative(OnApacheKafka, KafkaSourceContract):
     pass
 
 
-class TestEager(OnApacheKafka, SourceContract):
+class TestEager(OnApacheKafka, KafkaSourceContract):
     strategy = "range"
 
 
-class TestConsumerProtocol(OnApacheKafka, SourceContract):
+class TestConsumerProtocol(OnApacheKafka, KafkaSourceContract):
     protocol = "consumer"

@@ -13,10 +13,9 @@ from connector.engine.ports import TopicPartition
 from connector.kafka.member import MemberSettings
 from connector.kafka.source import KafkaSource
 from deploy.testbed import KafkaCluster
-from tests.support.kafka_beds import ApacheBed, make_source, produce
+from tests.support.kafka_beds import ApacheBed, make_source
 from tests.support.names import Names
 from tests.support.reading import Recorder
-from tests.support.source_contract import committed
 
 Join = Callable[..., Awaitable[tuple[KafkaSource, Recorder]]]
 
@@ -64,7 +63,7 @@ async def make_anew(bed: ApacheBed, topic: str) -> None:
 async def test_a_topic_made_anew_while_it_is_read_is_read_from_its_beginning(
     bed: ApacheBed, join: Join, tp: TopicPartition, count: int
 ) -> None:
-    produce(bed, tp.topic, [b"old"] * 10)
+    bed.produce(tp.topic, [b"old"] * 10)
     source, recorder = await join()
     await recorder.until_read(tp, 10)
     source.commit([recorder.commit_of(tp, 10)])
@@ -72,7 +71,7 @@ async def test_a_topic_made_anew_while_it_is_read_is_read_from_its_beginning(
     first = recorder.live[tp]
 
     await make_anew(bed, tp.topic)
-    produce(bed, tp.topic, [b"new-%d" % n for n in range(count)])
+    bed.produce(tp.topic, [b"new-%d" % n for n in range(count)])
     await recorder.until(lambda: recorder.live.get(tp, first) is not first, "a new epoch")
     # The old epoch may have read the end of the new log before anybody noticed: its beginning follows.
     new = {b"new-%d" % n for n in range(count)}
@@ -86,13 +85,13 @@ async def test_a_topic_made_anew_while_it_is_read_is_read_from_its_beginning(
     assert second.epoch != first.epoch
     assert second.topic_id != first.topic_id
     assert recorder.records[tp][-1].topic_id == second.topic_id
-    assert committed(bed, tp)[0] == count
+    assert bed.committed(tp)[0] == count
 
 
 async def test_a_topic_made_anew_while_nobody_read_it_is_read_from_its_beginning(
     bed: ApacheBed, join: Join, tp: TopicPartition
 ) -> None:
-    produce(bed, tp.topic, [b"old"] * 3)
+    bed.produce(tp.topic, [b"old"] * 3)
     source, recorder = await join()
     await recorder.until_read(tp, 3)
     source.commit([recorder.commit_of(tp, 3)])
@@ -100,7 +99,7 @@ async def test_a_topic_made_anew_while_nobody_read_it_is_read_from_its_beginning
     await source.close()
 
     await make_anew(bed, tp.topic)
-    produce(bed, tp.topic, [b"new-%d" % n for n in range(5)])
+    bed.produce(tp.topic, [b"new-%d" % n for n in range(5)])
     _, again = await join(start="latest")
     await again.until_read(tp, 5)
 
@@ -117,7 +116,7 @@ async def test_partitions_added_to_a_topic_that_was_begun_are_read_from_zero(
     admin = bed.kafka.admin()
     admin.create_partitions([NewPartitions(tp.topic, 2)])[tp.topic].result(20)
     added = TopicPartition(tp.topic, 1)
-    produce(bed, tp.topic, [b"first"], partition=1)
+    bed.produce(tp.topic, [b"first"], partition=1)
     await recorder.until_read(added, 1)
 
     assert recorder.live[added].position == 0

@@ -13,7 +13,7 @@ from connector.kafka.access import Access
 from connector.kafka.cluster import APACHE_KAFKA, Cluster
 from connector.kafka.topics import Topics
 from deploy.testbed import KafkaCluster
-from tests.support.kafka_beds import ApacheBed, produce
+from tests.support.kafka_beds import ApacheBed
 from tests.support.names import Names
 
 
@@ -95,7 +95,7 @@ def test_a_time_is_the_first_record_at_or_after_it_and_the_end_when_there_is_non
 ) -> None:
     bed = ApacheBed(kafka, names)
     bed.create_topic(names.topic())
-    produce(bed, names.topic(), [b"1", b"2"])
+    bed.produce(names.topic(), [b"1", b"2"])
     cluster = Cluster(bed.access, APACHE_KAFKA)
     tp = TopicPartition(names.topic(), 0)
 

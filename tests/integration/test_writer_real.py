@@ -8,10 +8,10 @@ from connector.kafka.writer import KafkaWriter, WriterSettings
 from deploy.testbed import KafkaCluster
 from tests.support.kafka_beds import ApacheBed
 from tests.support.names import Names
-from tests.support.writer_contract import WriterContract, begin_write
+from tests.support.writer_contract import KafkaWriterContract, begin_write
 
 
-class TestApacheKafka(WriterContract):
+class TestApacheKafka(KafkaWriterContract):
     @pytest.fixture
     def bed(self, kafka: KafkaCluster, names: Names) -> ApacheBed:
         return ApacheBed(kafka, names)

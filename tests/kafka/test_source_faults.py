@@ -16,11 +16,9 @@ from connector.kafka.access import Access
 from connector.kafka.member import MemberSettings
 from connector.kafka.mock_cluster import HEARTBEAT, METADATA, OFFSET_COMMIT, OFFSET_FETCH, MockCluster
 from connector.kafka.source import KafkaSource
-from tests.support.kafka_beds import BuiltInBed, make_source, produce
+from tests.support.kafka_beds import BuiltInBed, make_source
 from tests.support.names import Names
 from tests.support.reading import Recorder
-from tests.support.source_contract import committed
-from tests.support.writer_contract import read_back
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +70,7 @@ async def join(bed: BuiltInBed) -> AsyncIterator[Join]:
 async def test_a_refused_commit_can_be_asked_again(
     bed: BuiltInBed, join: Join, tp: TopicPartition, error: int
 ) -> None:
-    produce(bed, tp.topic, [b"1", b"2"])
+    bed.produce(tp.topic, [b"1", b"2"])
     source, recorder = await join()
     await recorder.until_read(tp, 2)
     bed.mock.fail_requests(OFFSET_COMMIT, [error])
@@ -82,7 +80,7 @@ async def test_a_refused_commit_can_be_asked_again(
             source.commit([recorder.commit_of(tp, 2) for tp in recorder.live])
             await asyncio.sleep(0.1)
 
-    assert committed(bed, tp)[0] == 2
+    assert bed.committed(tp)[0] == 2
     assert not any(is_fatal for _, is_fatal in recorder.faults)
 
 
@@ -102,7 +100,7 @@ async def test_metadata_that_is_too_long_is_told_apart(
 async def test_the_last_commit_is_made_without_metadata_that_is_too_long(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    produce(bed, tp.topic, [b"1"])
+    bed.produce(tp.topic, [b"1"])
     source, recorder = await join()
     await recorder.until_read(tp, 1)
     recorder.last_commits = lambda tps: [recorder.commit_of(tp, 1, "long")]
@@ -110,13 +108,13 @@ async def test_the_last_commit_is_made_without_metadata_that_is_too_long(
 
     await source.close()
 
-    assert committed(bed, tp) == (1, "")
+    assert bed.committed(tp) == (1, "")
 
 
 async def test_the_last_commit_does_not_wait_long_for_a_cluster_that_is_away(
     bed: BuiltInBed, tp: TopicPartition
 ) -> None:
-    produce(bed, tp.topic, [b"1"])
+    bed.produce(tp.topic, [b"1"])
     settings = MemberSettings(group=bed.names.group, start="earliest")
     source = KafkaSource(  # with the client's own session timeout, 45 s
         settings, access=bed.access, prefix=bed.names.prefix, capabilities=bed.capabilities
@@ -139,7 +137,7 @@ async def test_the_last_commit_does_not_wait_long_for_a_cluster_that_is_away(
 async def test_committed_offsets_that_cannot_be_read_are_asked_for_again_and_never_guessed(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    produce(bed, tp.topic, [b"1"])
+    bed.produce(tp.topic, [b"1"])
     bed.mock.fail_requests(OFFSET_FETCH, [KafkaError.GROUP_AUTHORIZATION_FAILED] * 2)
 
     _, recorder = await join()
@@ -151,7 +149,7 @@ async def test_committed_offsets_that_cannot_be_read_are_asked_for_again_and_nev
 async def test_records_that_retention_took_are_counted_as_lost_and_reading_goes_on(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    produce(bed, tp.topic, [b"%d" % n for n in range(10)])
+    bed.produce(tp.topic, [b"%d" % n for n in range(10)])
     first, recorder = await join()
     await recorder.until_read(tp, 10)
     first.commit([recorder.commit_of(tp, 2)])
@@ -171,7 +169,7 @@ async def test_records_that_retention_took_are_counted_as_lost_and_reading_goes_
 async def test_a_position_beyond_the_end_is_held_with_the_command_that_mends_it(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    produce(bed, tp.topic, [b"1"])
+    bed.produce(tp.topic, [b"1"])
     first, recorder = await join()
     await recorder.until_read(tp, 1)
     first.commit([recorder.commit_of(tp, 50)])
@@ -183,13 +181,13 @@ async def test_a_position_beyond_the_end_is_held_with_the_command_that_mends_it(
     await again.until(lambda: [w for w, _ in again.faults].count(what) >= 2, "the alert to be repeated")
 
     assert again.records[tp] == []
-    assert committed(bed, tp)[0] == 50
+    assert bed.committed(tp)[0] == 50
 
 
 async def test_a_position_beyond_the_end_stays_held_when_the_log_grows_past_it(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    produce(bed, tp.topic, [b"old"] * 9)
+    bed.produce(tp.topic, [b"old"] * 9)
     first, recorder = await join()
     await recorder.until_read(tp, 9)
     first.commit([recorder.commit_of(tp, 10)])
@@ -198,7 +196,7 @@ async def test_a_position_beyond_the_end_stays_held_when_the_log_grows_past_it(
     _, again = await join()
     await again.until_fault("is held", "--to-offset 9 ")
 
-    produce(bed, tp.topic, [b"new"] * 5)
+    bed.produce(tp.topic, [b"new"] * 5)
     again.faults.clear()
     await again.until(lambda: len(again.faults) >= 2, "the alert to be repeated")
 
@@ -207,11 +205,85 @@ async def test_a_position_beyond_the_end_stays_held_when_the_log_grows_past_it(
     assert again.jumps == []
 
 
+async def held_beyond_the_end(bed: BuiltInBed, join: Join, tp: TopicPartition) -> KafkaSource:
+    """A member that holds a partition: the group is at 10, and the log ends at 9."""
+    bed.produce(tp.topic, [b"old"] * 9)
+    first, recorder = await join()
+    await recorder.until_read(tp, 9)
+    first.commit([recorder.commit_of(tp, 10)])
+    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await first.close()
+    source, again = await join()
+    await again.until_fault("is held", "--to-offset 9 ")
+    return source
+
+
+async def test_a_position_beyond_the_end_stays_held_after_a_restart_though_the_log_has_grown_past_it(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    holding = await held_beyond_the_end(bed, join, tp)
+    bed.produce(tp.topic, [b"new"] * 5)
+    await holding.close()
+
+    source, again = await join()
+    await again.until_fault("is held", "--to-offset 9 ")
+    source.resume(tp)  # as the engine does with all it is given
+    again.faults.clear()
+    await again.until(lambda: len(again.faults) >= 2, "the alert to be repeated")
+
+    assert again.records[tp] == []
+    assert bed.committed(tp)[0] == 10
+
+
+async def test_a_held_partition_is_held_by_the_member_it_moves_to(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    holding = await held_beyond_the_end(bed, join, tp)
+    _, heir = await join()  # while the log is still too short
+    await heir.until(lambda: heir.has_joined, "the second member to join")
+    bed.produce(tp.topic, [b"new"] * 5)
+
+    await holding.close()
+    await heir.until_fault("is held", "--to-offset 9 ")
+
+    assert heir.values(tp) == []
+
+
+async def test_a_held_partition_that_retention_overtakes_is_read_on_and_what_it_took_is_counted(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    holding = await held_beyond_the_end(bed, join, tp)
+    bed.produce(tp.topic, [b"new-%d" % n for n in range(5)])
+    await holding.close()
+    bed.mock.delete_records(tp.topic, 0, 12)
+
+    _, again = await join()
+    await again.until_read(tp, 2)
+
+    assert again.values(tp) == [b"new-3", b"new-4"]
+    (jump,) = again.jumps
+    assert (jump.from_offset, jump.to_offset, jump.lost, jump.reason) == (10, 12, 3, "retention")
+
+
+async def test_a_log_that_the_client_found_cut_is_to_be_read_from_no_later_than_we_were(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    bed.produce(tp.topic, [b"old"] * 3)
+    source, recorder = await join()
+    await recorder.until_read(tp, 3)
+    source.pause(tp)
+    bed.produce(tp.topic, [b"new"] * 6)
+
+    source._bridge.ask(lambda: source._member._changed_logs.unreadable(tp, is_cut=True))
+
+    await recorder.until_fault("is held: the group is at offset 3", "--to-offset 3 ")
+
+
 @pytest.mark.parametrize(("committed_offset", "read_from"), [(2, 2), (5, 4)])
 async def test_a_log_that_turns_out_to_be_another_is_read_from_where_all_is_settled(
     bed: BuiltInBed, join: Join, tp: TopicPartition, committed_offset: int, read_from: int
 ) -> None:
-    produce(bed, tp.topic, [b"%d" % n for n in range(6)])
+    bed.produce(tp.topic, [b"%d" % n for n in range(6)])
     source, recorder = await join()
     await recorder.until_read(tp, 6)
     source.commit([recorder.commit_of(tp, committed_offset)])
@@ -240,13 +312,13 @@ def entry(names: Names, *, watermark: int | None, started: int = 0) -> Entry:
 
 
 def remember(bed: BuiltInBed, *values: bytes) -> None:
-    produce(bed, sources_topic(bed.names.prefix), values)
+    bed.produce(sources_topic(bed.names.prefix), values)
 
 
 async def test_a_group_whose_offsets_expired_resumes_at_the_noted_watermark(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    produce(bed, tp.topic, [b"1", b"2", b"3"])
+    bed.produce(tp.topic, [b"1", b"2", b"3"])
     remember(bed, encode_value(entry(bed.names, watermark=2)))
 
     _, recorder = await join(start="latest")
@@ -260,7 +332,7 @@ async def test_a_group_whose_offsets_expired_resumes_at_the_noted_watermark(
 async def test_a_topic_begun_but_never_committed_is_begun_where_it_was(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    produce(bed, tp.topic, [b"1", b"2", b"3"])
+    bed.produce(tp.topic, [b"1", b"2", b"3"])
     remember(bed, encode_value(entry(bed.names, started=1, watermark=None)))
 
     _, recorder = await join(start="latest")
@@ -273,16 +345,16 @@ async def test_a_topic_begun_but_never_committed_is_begun_where_it_was(
 async def test_a_commit_is_noted_in_the_sources_topic(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    produce(bed, tp.topic, [b"1", b"2"])
+    bed.produce(tp.topic, [b"1", b"2"])
     source, recorder = await join()
     await recorder.until_read(tp, 2)
 
     source.commit([recorder.commit_of(tp, 2)])
     await recorder.until(lambda: bool(recorder.results), "the commit")
-    begun, noted = read_back(bed, sources_topic(bed.names.prefix), 2)
+    begun, noted = bed.read_back(sources_topic(bed.names.prefix), 2)
 
-    assert decode_entry(begun.value() or b"") == entry(bed.names, watermark=None)
-    assert decode_entry(noted.value() or b"") == entry(bed.names, watermark=2)
+    assert decode_entry(begun.value or b"") == entry(bed.names, watermark=None)
+    assert decode_entry(noted.value or b"") == entry(bed.names, watermark=2)
 
 
 async def test_a_record_in_the_sources_topic_that_is_none_of_ours_stops_reading(
@@ -313,14 +385,14 @@ async def test_without_the_sources_topic_nothing_is_read(
 async def test_brokers_that_come_back_are_read_on_without_loss_or_repetition(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    produce(bed, tp.topic, [b"1", b"2"])
+    bed.produce(tp.topic, [b"1", b"2"])
     source, recorder = await join()
     await recorder.until_read(tp, 2)
 
     bed.mock.take_down([1, 2, 3])
     source.commit([recorder.commit_of(tp, 2)])
     bed.mock.bring_up([1, 2, 3])
-    produce(bed, tp.topic, [b"3"])
+    bed.produce(tp.topic, [b"3"])
     await recorder.until_read(tp, 3)
 
     assert recorder.values(tp) == [b"1", b"2", b"3"]
@@ -329,13 +401,13 @@ async def test_brokers_that_come_back_are_read_on_without_loss_or_repetition(
 async def test_leader_and_coordinator_may_move(bed: BuiltInBed, join: Join, tp: TopicPartition) -> None:
     bed.mock.set_leader(tp.topic, 0, 1)
     bed.mock.set_coordinator(bed.names.group, 1)
-    produce(bed, tp.topic, [b"1"])
+    bed.produce(tp.topic, [b"1"])
     _, recorder = await join()
     await recorder.until_read(tp, 1)
 
     bed.mock.set_leader(tp.topic, 0, 2)
     bed.mock.set_coordinator(bed.names.group, 3)
-    produce(bed, tp.topic, [b"2"])
+    bed.produce(tp.topic, [b"2"])
     await recorder.until_read(tp, 2)
 
     assert recorder.values(tp) == [b"1", b"2"]
@@ -347,7 +419,7 @@ async def test_a_forbidden_topic_is_told_again_and_again_while_others_flow(
     forbidden = bed.names.topic("forbidden")
     bed.create_topic(forbidden)
     bed.mock.fail_topic(forbidden, KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    produce(bed, tp.topic, [b"1"])
+    bed.produce(tp.topic, [b"1"])
     source, recorder = await join()
 
     source.subscribe([tp.topic, forbidden])
@@ -362,7 +434,7 @@ async def test_a_forbidden_topic_is_told_again_and_again_while_others_flow(
 async def test_partitions_taken_away_by_the_group_are_lost_without_a_commit(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    produce(bed, tp.topic, [b"1", b"2"])
+    bed.produce(tp.topic, [b"1", b"2"])
     _, recorder = await join()
     await recorder.until_read(tp, 2)
     recorder.last_commits = lambda tps: [recorder.commit_of(tp, 2)]
@@ -372,7 +444,7 @@ async def test_partitions_taken_away_by_the_group_are_lost_without_a_commit(
     await recorder.until_assigned(1)
     await recorder.until_read(tp, 4)
 
-    assert committed(bed, tp)[0] < 0
+    assert bed.committed(tp)[0] < 0
     assert recorder.values(tp) == [b"1", b"2", b"1", b"2"]
     assert len({assignment.epoch for assignment in recorder.ever}) == 2
 
@@ -383,7 +455,7 @@ async def test_partitions_taken_away_by_the_group_are_lost_without_a_commit(
 async def test_long_starvation_loses_and_reorders_nothing(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    produce(bed, tp.topic, [b"%d" % n for n in range(1_000)])
+    bed.produce(tp.topic, [b"%d" % n for n in range(1_000)])
     recorder = Recorder(is_granting=False)
     source, _ = await join(recorder, batch_records_max=100)
     source.grant()
@@ -407,7 +479,7 @@ async def test_a_starved_member_stays_in_its_group(bed: BuiltInBed, join: Join, 
     await asyncio.sleep(3)  # longer than the group waits for a silent member
     for _ in range(3):
         source.grant()
-    produce(bed, tp.topic, [b"1"])
+    bed.produce(tp.topic, [b"1"])
     await recorder.until_read(tp, 1)
 
     assert [what for what, _ in recorder.log if what in ("lost", "revoking")] == []
@@ -484,7 +556,7 @@ def test_a_drain_longer_than_the_group_waits_is_refused() -> None:
 async def test_metadata_that_fails_once_delays_but_does_not_stop(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    produce(bed, tp.topic, [b"1"])
+    bed.produce(tp.topic, [b"1"])
     bed.mock.fail_requests(METADATA, [KafkaError.LEADER_NOT_AVAILABLE] * 2)
 
     _, recorder = await join()

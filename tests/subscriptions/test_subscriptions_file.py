@@ -66,7 +66,8 @@ subscriptions:
       Authorization: {file: previous}
       X-Tenant: "7"
     ladder: [30s, 5m]
-    limits: {in_flight: 8, queue: 1000, timeout: 20s, body_size: 64KiB, max_age: 2h}
+    final_statuses: [400, 422]
+    limits: {in_flight: 8, queue: 1000, rate_per_s: 2.5, timeout: 20s, body_size: 64KiB, max_age: 2h}
     paused: true
 """)
 
@@ -87,6 +88,8 @@ subscriptions:
             queue_max=1_000,
             body_bytes_max=65_536,
             paused=True,
+            final_statuses=frozenset({400, 422}),
+            rate_per_s=2.5,
         ),
     )
     assert loaded.files == (file.parent / "previous",)
@@ -104,6 +107,8 @@ def test_what_is_not_declared_comes_from_the_dialect_and_the_defaults(file: Path
     assert (subscription.in_flight_max, subscription.queue_max) == (16, 200)
     assert subscription.body_bytes_max == 1_048_576
     assert not subscription.paused
+    assert subscription.final_statuses == frozenset()
+    assert subscription.rate_per_s is None
 
 
 def test_without_a_dialect_it_is_the_default_one(file: Path) -> None:
@@ -116,6 +121,61 @@ subscriptions:
 """)
 
     assert _loaded(file).subscriptions[0].dialect is STANDARD_WEBHOOKS
+
+
+@pytest.mark.parametrize(
+    ("declared", "statuses"),
+    [("none", set()), ("[]", set()), ("standard", {400, 401, 403, 404, 413, 415, 422}), ("[410]", {410})],
+)
+def test_final_statuses_are_none_a_preset_or_a_list(file: Path, declared: str, statuses: set[int]) -> None:
+    file.write_text(file_of("a") + f"  final_statuses: {declared}\n")
+
+    assert _loaded(file).subscriptions[0].final_statuses == statuses
+
+
+@pytest.mark.parametrize(
+    ("declared", "mistake"),
+    [
+        ("usual", "must be none, standard, or a list of statuses such as [400, 422]"),
+        ("422", "must be none, standard, or a list of statuses such as [400, 422]"),
+        ("~", "must be none, standard, or a list of statuses such as [400, 422]"),
+        ("[399]", "only statuses from 400 to 499 can be final: the others may pass; leave them out"),
+        ("[404, 500]", "only statuses from 400 to 499 can be final: the others may pass; leave them out"),
+        ("[4xx]", "only statuses from 400 to 499 can be final: the others may pass; leave them out"),
+        ("[true]", "only statuses from 400 to 499 can be final: the others may pass; leave them out"),
+        ("[429]", "429 cannot be final: it says that a request comes too often; leave it out"),
+        ("[425]", "425 cannot be final: it says that a request is too early; leave it out"),
+        ("[408]", "408 cannot be final: it says that a request timed out; leave it out"),
+    ],
+)
+def test_a_status_that_may_pass_is_never_final(file: Path, declared: str, mistake: str) -> None:
+    assert _mistakes(file, file_of("a") + f"  final_statuses: {declared}\n") == [
+        f"8:19: subscriptions[0].final_statuses: {mistake}"
+    ]
+
+
+@pytest.mark.parametrize(("declared", "rate_per_s"), [("0.001", 0.001), ("7", 7.0), ("100000", 100_000.0)])
+def test_a_rate_is_a_number_per_second(file: Path, declared: str, rate_per_s: float) -> None:
+    file.write_text(file_of("a") + f"  limits: {{rate_per_s: {declared}}}\n")
+
+    assert _loaded(file).subscriptions[0].rate_per_s == rate_per_s
+
+
+@pytest.mark.parametrize(
+    ("declared", "mistake"),
+    [
+        ("0", "must be at least 0.001 (it is 0)"),
+        (".nan", "must be a number (it is '.nan')"),
+        ("100001", "must be at most 100000.0 (it is 100001)"),
+        (".inf", "must be a number (it is '.inf')"),
+        ("10/s", "must be a number (it is '10/s')"),
+        ("true", "must be a number (it is True)"),
+    ],
+)
+def test_a_rate_that_is_none_is_refused(file: Path, declared: str, mistake: str) -> None:
+    assert _mistakes(file, file_of("a") + f"  limits: {{rate_per_s: {declared}}}\n") == [
+        f"8:24: subscriptions[0].limits.rate_per_s: {mistake}"
+    ]
 
 
 def test_an_empty_ladder_means_one_attempt(file: Path) -> None:

@@ -273,6 +273,7 @@ class FakeWriter:
         self.cluster = cluster
         self.is_dead = False
         self.is_closed = False
+        self.is_hurried = False
         self._queue: deque[_Write] = deque()
 
     def write(
@@ -290,6 +291,10 @@ class FakeWriter:
         self.is_closed = True
         if self._queue:
             await asyncio.sleep(2 * LATENCY_S)
+
+    def hurry(self) -> None:
+        """Closing never takes long here."""
+        self.is_hurried = True
 
     def _write_next(self) -> None:
         one = self._queue.popleft()

@@ -2,36 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
-from confluent_kafka import Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer
+from confluent_kafka import TopicPartition as ClientPartition
 
-from connector.engine.ports import Capabilities
+from connector.core.record import Record
+from connector.engine.ports import Capabilities, TopicPartition
 from connector.kafka.access import Access, Property
 from connector.kafka.cluster import APACHE_KAFKA
 from connector.kafka.member import MemberSettings
 from connector.kafka.mock_cluster import CAPABILITIES, MockCluster
 from connector.kafka.source import KafkaSource
+from connector.kafka.writer import KafkaWriter, WriterSettings
 from deploy.testbed import KafkaCluster
 from tests.support.names import Names
 
 Header = tuple[str, bytes | None]
 
 
-class Bed(Protocol):
-    """A cluster under test, and the names this test may use on it."""
+class _Reachable:
+    """What tests do on a cluster as clients of their own, not by way of the adapter."""
 
     access: Access
-    capabilities: Capabilities
     names: Names
 
-    def create_topic(self, name: str, partitions: int = 1) -> None: ...
+    def produce(
+        self,
+        topic: str,
+        values: Iterable[bytes | None],
+        *,
+        partition: int = 0,
+        headers: Sequence[Header] = (),
+    ) -> None:
+        """Append ``values`` and wait until the broker has them."""
+        producer = Producer({"bootstrap.servers": self.access.bootstrap_servers, "linger.ms": 0})
+        for value in values:
+            producer.produce(topic, value=value, partition=partition, headers=list(headers))
+        assert producer.flush(20) == 0
+
+    def committed(self, tp: TopicPartition) -> tuple[int, str]:
+        """What the test's group has committed, and its metadata."""
+        with self._consumer(self.names.group) as consumer:
+            found = consumer.committed([ClientPartition(tp.topic, tp.partition)], timeout=10)[0]
+            return found.offset, found.metadata or ""
+
+    def read_back(self, topic: str, count: int) -> list[Record]:
+        """The first ``count`` records of the topic's first partition."""
+        with self._consumer("reader") as consumer:
+            consumer.assign([ClientPartition(topic, 0, OFFSET_BEGINNING)])
+            found: list[Message] = []
+            for _ in range(100):
+                found += [m for m in consumer.consume(count - len(found), 0.2) if m.error() is None]
+                if len(found) == count:
+                    return [_record(message) for message in found]
+        raise AssertionError(f"only {len(found)} of {count} records in {topic}")
+
+    def writer(self) -> KafkaWriter:
+        return KafkaWriter(self.access, WriterSettings(delivery_timeout_ms=5_000), faulted=lambda what: None)
+
+    @contextmanager
+    def _consumer(self, group: str) -> Iterator[Consumer]:
+        consumer = Consumer({"bootstrap.servers": self.access.bootstrap_servers, "group.id": group})
+        try:
+            yield consumer
+        finally:
+            consumer.close()
 
 
 @dataclass
-class BuiltInBed:
+class BuiltInBed(_Reachable):
     """librdkafka's own cluster; ``mock`` injects faults."""
 
     mock: MockCluster
@@ -47,7 +89,7 @@ class BuiltInBed:
 
 
 @dataclass
-class ApacheBed:
+class ApacheBed(_Reachable):
     """A real Apache Kafka; ``kafka`` deletes topics and sets them up in other ways."""
 
     kafka: KafkaCluster
@@ -62,19 +104,20 @@ class ApacheBed:
         self.kafka.create_topic(name, partitions=partitions)
 
 
-def produce(
-    bed: Bed,
-    topic: str,
-    values: Iterable[bytes | None],
-    *,
-    partition: int = 0,
-    headers: Sequence[Header] = (),
-) -> None:
-    """Append ``values`` and wait until the broker has them."""
-    producer = Producer({"bootstrap.servers": bed.access.bootstrap_servers, "linger.ms": 0})
-    for value in values:
-        producer.produce(topic, value=value, partition=partition, headers=list(headers))
-    assert producer.flush(20) == 0
+def _record(message: Message) -> Record:
+    return Record(
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+        message.headers() or (),
+    )
+
+
+Bed = BuiltInBed | ApacheBed
+"""A cluster under test, and the names this test may use on it."""
 
 
 _QUICK_GROUP: dict[str, Property] = {"session.timeout.ms": 1_500, "heartbeat.interval.ms": 100}

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 
 from connector.engine.ports import TopicPartition
 from connector.kafka.peek import PeekSource
-from tests.support.kafka_beds import Bed, produce
+from tests.support.kafka_beds import Bed
 from tests.support.reading import Recorder
 
 
@@ -29,7 +29,7 @@ class PeekContract:
         self, bed: Bed, peek: PeekSource, four: list[TopicPartition]
     ) -> None:
         for tp in four:
-            produce(bed, tp.topic, [b"1", b"2"], partition=tp.partition)
+            bed.produce(tp.topic, [b"1", b"2"], partition=tp.partition)
         recorder = Recorder()
 
         recorder.own(peek, [four[0].topic])
@@ -53,13 +53,13 @@ class PeekContract:
         assert recorder.results[0].error == ""
 
     async def test_latest_reads_only_what_comes(self, bed: Bed, four: list[TopicPartition]) -> None:
-        produce(bed, four[0].topic, [b"old"])
+        bed.produce(four[0].topic, [b"old"])
         source = PeekSource(bed.access, start="latest", capabilities=bed.capabilities)
         recorder = Recorder()
         recorder.own(source, [four[0].topic])
         await recorder.until_assigned(4)
 
-        produce(bed, four[0].topic, [b"new"])
+        bed.produce(four[0].topic, [b"new"])
         await recorder.until_read(four[0], 1)
         await source.close()
 
@@ -75,8 +75,8 @@ class PeekContract:
     async def test_without_a_grant_nothing_is_fetched_and_a_paused_partition_is_silent(
         self, bed: Bed, peek: PeekSource, four: list[TopicPartition]
     ) -> None:
-        produce(bed, four[0].topic, [b"1"], partition=0)
-        produce(bed, four[0].topic, [b"2"], partition=1)
+        bed.produce(four[0].topic, [b"1"], partition=0)
+        bed.produce(four[0].topic, [b"2"], partition=1)
         recorder = Recorder(is_granting=False)
         recorder.own(peek, [four[0].topic])
         await recorder.until_assigned(4)

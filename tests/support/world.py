@@ -14,7 +14,7 @@ from connector.core.dialect import DIALECTS
 from connector.core.event import Decoded, Event
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Record
-from connector.core.subscription import Secrets, Subscription
+from connector.core.subscription import DIRECT, Egress, Secrets, Subscription, TlsIdentity
 from connector.core.topic_names import tier_topic
 from connector.engine.dispatcher import DispatchLimits
 from connector.engine.flow import FlowLimits
@@ -93,7 +93,15 @@ class FakeSender:
         self.audit: Callable[[], None] = lambda: None
         self.watch: Callable[[Post, Any, float, Reply | Failure], None] = lambda *_: None
 
-    def endpoint(self, url: str, *, headers: Sequence[tuple[str, str]], content_type: str) -> FakeEndpoint:
+    def endpoint(
+        self,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]],
+        content_type: str,
+        tls: TlsIdentity | None = None,
+        egress: Egress = DIRECT,
+    ) -> FakeEndpoint:
         return FakeEndpoint(url)
 
     def post(

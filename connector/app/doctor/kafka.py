@@ -17,6 +17,7 @@ from connector.core.topic_names import matched
 from connector.engine.ports import Capabilities
 from connector.kafka.cluster import APACHE_KAFKA, Cluster, TopicLook
 from connector.kafka.errors import KafkaTrouble
+from connector.kafka.tools import tool_options
 from connector.kafka.topics import Topics
 from connector.settings import Settings
 
@@ -42,9 +43,11 @@ class KafkaExaminations:
         self._settings = settings
         self._subscriptions = subscriptions
         self._capabilities = capabilities
-        self._cluster = Cluster(access_of(settings.kafka), capabilities)
-        self._topics = Topics(access_of(settings.kafka), capabilities)
-        self._own_cluster = Topics(access_of(settings.own_cluster), capabilities)
+        access, own_access = access_of(settings.kafka), access_of(settings.own_cluster)
+        self._cluster = Cluster(access, capabilities)
+        self._topics = Topics(access, capabilities)
+        self._own_cluster = Topics(own_access, capabilities)
+        self._tool_options, self._own_tool_options = tool_options(access), tool_options(own_access)
         self._own_topics = OwnTopics(settings, self._own_cluster)
         self._reaching: asyncio.Task[str] | None = None
 
@@ -66,7 +69,9 @@ class KafkaExaminations:
         looks = await self._source_looks()
         readable = [look for look in looks if not look.absence]
         forbidden = [
-            finding for look in readable for finding in self._permissions(look, ("READ", "DESCRIBE"))
+            finding
+            for look in readable
+            for finding in _permissions(look, ("READ", "DESCRIBE"), self._tool_options)
         ]
         found = [
             *([Finding("source topics", "ok", _counted(readable))] if readable else []),
@@ -86,7 +91,11 @@ class KafkaExaminations:
         specs = self._own_topics.specs(subscriptions)
         looks = await self._own_cluster.look([spec.name for spec in specs], with_operations=True)
         present = [look for look in looks.values() if not look.absence]
-        forbidden = [finding for look in present for finding in self._permissions(look, ("READ", "WRITE"))]
+        forbidden = [
+            finding
+            for look in present
+            for finding in _permissions(look, ("READ", "WRITE"), self._own_tool_options)
+        ]
         text = f"{len(present)} of {len(specs)} exist"
         return [
             *([Finding("own topics", "ok", text)] if present else []),
@@ -116,9 +125,8 @@ class KafkaExaminations:
         may_read = not look.operations or "READ" in look.operations
         if look.is_forbidden or (look.state and not may_read):
             cure = (
-                f"kafka-acls.sh --bootstrap-server {self._settings.kafka.bootstrap_servers} --add "
-                f"--allow-principal User:<user> --operation Read --group {name} "
-                "--resource-pattern-type prefixed"
+                f"kafka-acls.sh {self._tool_options} --add --allow-principal User:<user> "
+                f"--operation Read --group {name} --resource-pattern-type prefixed"
             )
             return [Finding("group", "problem", f"this user may not join {name}", cure)]
         if not look.state:
@@ -194,18 +202,16 @@ class KafkaExaminations:
                 found += _as_findings("own topics", [problem])
         return found
 
-    def _permissions(self, look: TopicLook, needed: Sequence[str]) -> Findings:
-        """Nothing where the cluster does not say what this user may do."""
-        missing = [each for each in needed if look.operations and each not in look.operations]
-        if not missing:
-            return []
-        operations = " ".join(f"--operation {each.capitalize()}" for each in missing)
-        cure = (
-            f"kafka-acls.sh --bootstrap-server {self._settings.kafka.bootstrap_servers} --add "
-            f"--allow-principal User:<user> {operations} --topic {look.topic}"
-        )
-        text = f"{look.topic}: this user may not {' or '.join(missing).lower()} it"
-        return [Finding("permissions", "problem", text, cure)]
+
+def _permissions(look: TopicLook, needed: Sequence[str], options: str) -> Findings:
+    """Nothing where the cluster does not say what this user may do."""
+    missing = [each for each in needed if look.operations and each not in look.operations]
+    if not missing:
+        return []
+    operations = " ".join(f"--operation {each.capitalize()}" for each in missing)
+    cure = f"kafka-acls.sh {options} --add --allow-principal User:<user> {operations} --topic {look.topic}"
+    text = f"{look.topic}: this user may not {' or '.join(missing).lower()} it"
+    return [Finding("permissions", "problem", text, cure)]
 
 
 def _as_findings(subject: str, problems: Iterable[Problem]) -> Findings:

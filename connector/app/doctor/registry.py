@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
-from connector.app.adapters import decoder_of, registry_of
+from connector.app.adapters import decoder_of, framed_topics, registry_of
 from connector.app.doctor.finding import Finding
 from connector.avro.registry_http import BadRegistrySettings
 from connector.avro.topic_format import BadTopicFormat
@@ -24,12 +25,14 @@ async def registry(settings: Settings) -> list[Finding]:
     """Also whether topics and formats go together."""
     try:
         client = registry_of(settings)
+        if client is None and (framed := framed_topics(settings)):
+            return [_none_set(framed), clock(None, now_s=0)]
         try:
             decoder_of(settings, client)
         except (BadTopicFormat, OSError) as error:
             return [Finding(_SUBJECT, "problem", str(error))]
         if client is None:
-            return [_none_set(settings), clock(None, now_s=0)]
+            return [Finding(_SUBJECT, "ok", "none is set, and no topic needs one"), clock(None, now_s=0)]
     except BadRegistrySettings as error:
         return [Finding(_SUBJECT, "problem", str(error))]
     started_ns = time.monotonic_ns()
@@ -47,12 +50,9 @@ async def registry(settings: Settings) -> list[Finding]:
     return [speed, clock(clock_s, now_s=int(time.time()))]
 
 
-def _none_set(settings: Settings) -> Finding:
-    framed = [topic.name or topic.pattern or "" for topic in settings.topics if topic.format == "confluent"]
-    if not framed:
-        return Finding(_SUBJECT, "ok", "none is set, and no topic needs one")
-    text = f"none is set, so every record of {', '.join(framed)} will be held"
-    return Finding(_SUBJECT, "problem", text, "set registry.urls, or another format than confluent")
+def _none_set(framed: Sequence[str]) -> Finding:
+    text = f"none is set, and {', '.join(framed)}, of format confluent, cannot be read without one"
+    return Finding(_SUBJECT, "problem", text, "set registry.urls, or another format under topics")
 
 
 def clock(other_s: int | None, *, now_s: int) -> Finding:

@@ -15,7 +15,7 @@ from connector.engine.ports import Endpoint
 from connector.settings import Settings
 from connector.settings.subscription_rules import known_types, subscription_rules
 from connector.subscriptions.file import Loaded, Unusable, load_subscriptions
-from connector.webhook.sender import WebhookSender
+from connector.webhook.router import SenderRouter
 
 REACH_TIMEOUT_MS = 5_000
 REACHED_AT_ONCE_MAX = 64
@@ -54,7 +54,9 @@ async def endpoints(settings: Settings, wanted: Sequence[Subscription]) -> list[
     users: dict[_Party, list[str]] = {}
     try:
         for each in wanted:
-            endpoint = sender.endpoint(each.url, headers=(), content_type="application/json", tls=each.tls)
+            endpoint = sender.endpoint(
+                each.url, headers=(), content_type="application/json", tls=each.tls, egress=each.egress
+            )
             party = str(endpoint.origin), each.tls
             if party not in users:
                 tasks[asyncio.create_task(_reach(sender, endpoint, turn))] = party
@@ -76,7 +78,7 @@ async def endpoints(settings: Settings, wanted: Sequence[Subscription]) -> list[
     return [Finding("endpoints", "ok", f"{reached} of {len(tasks)} hosts take connections"), *found]
 
 
-async def _reach(sender: WebhookSender, endpoint: Endpoint, turn: asyncio.Semaphore) -> Failure | None:
+async def _reach(sender: SenderRouter, endpoint: Endpoint, turn: asyncio.Semaphore) -> Failure | None:
     async with turn:
         return await sender.reach(endpoint, REACH_TIMEOUT_MS)
 

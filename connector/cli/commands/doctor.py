@@ -55,6 +55,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import asyncio
 
+    from connector.app.adapters import tool_login_of
     from connector.app.doctor.rounds import Rounds
     from connector.app.refusal import Refusal, refusing
 
@@ -65,9 +66,12 @@ def run(args: argparse.Namespace) -> int:
     except Refusal as refusal:
         raise CommandFailed(Exit.USAGE, str(refusal)) from None
     findings = asyncio.run(_tell(rounds, is_silent=args.json))
+    login = tool_login_of(settings, [finding.cure for finding in findings])
     if args.json:
-        print_json({"findings": findings})
+        print_json({"findings": findings, "tool_login": login})
     else:
+        if login:
+            print(f"\n{login}")
         print(f"\n{_summary(findings)}")
     return exit_code(findings)
 

@@ -70,6 +70,8 @@ def _as_json(subscription: Subscription) -> dict[str, object]:
         "max_age_ms": subscription.max_age_ms,
         "in_flight_max": subscription.in_flight_max,
         "queue_max": subscription.queue_max,
+        "rate_per_s": subscription.rate_per_s,
+        "final_statuses": sorted(subscription.final_statuses),
         "body_bytes_max": subscription.body_bytes_max,
     }
 

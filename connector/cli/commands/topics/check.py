@@ -34,12 +34,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    problems = answer(overview_of(args).problems())
+    overview = overview_of(args)
+    problems = answer(overview.problems())
+    login = overview.tool_login(problems)
     if args.json:
-        print_json({"problems": problems})
+        print_json({"problems": problems, "tool_login": login})
     elif problems:
         for problem in problems:
             print(f"{problem.topic}: {problem.what}.\n  Mend it with: {problem.cure}")
+        if login:
+            print(login)
     else:
         print("nothing is wrong")
     return Exit.PROBLEMS if problems else Exit.OK

@@ -36,9 +36,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    created = answer(overview_of(args).create())
+    overview = overview_of(args)
+    created = answer(overview.create())
+    login = overview.tool_login(created.problems)
     if args.json:
-        print_json({"created": created.made, "problems": created.problems})
+        print_json({"created": created.made, "problems": created.problems, "tool_login": login})
     else:
         for name in created.made:
             print(f"created {name}")
@@ -46,4 +48,6 @@ def run(args: argparse.Namespace) -> int:
             print("nothing to create: everything that is needed exists")
         for problem in created.problems:
             print_problem(str(problem))
+        if login:
+            print_problem(login)
     return Exit.PROBLEMS if created.problems else Exit.OK

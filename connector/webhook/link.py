@@ -1,0 +1,166 @@
+"""A link: one connection of the second sender, spoken over by httpcore, HTTP/1.1 or HTTP/2.
+
+It carries requests and says what became of each: a reply, a failure, or that the receiver has not begun
+with it, so that it may be sent once more. It does not know pools or deadlines; whoever gives up a request
+cancels its task, and the link then sees to it that nothing of it reaches another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic
+
+import h2.config
+import h2.errors
+import h2.events
+import h2.exceptions
+import httpcore
+
+from connector.core.outcome import Failure, Reply
+from connector.webhook.place import Place
+from connector.webhook.proxy import forwarded_failure
+from connector.webhook.reply import REPLY_BYTES_MAX, SNIPPET_BYTES_MAX
+from connector.webhook.wire import Wire
+
+STREAMS_MAX = 100
+"""Requests at once over one HTTP/2 connection. httpcore allows no more; servers commonly allow 100 or 128."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unprocessed:
+    """The receiver has not begun with the request, or closed a kept connection at the moment it was used:
+    it may be sent once more, and ``failure`` is what it was if not."""
+
+    failure: Failure
+
+
+class _Http2(httpcore.AsyncHTTP2Connection):
+    # httpcore lets replies without a status pass, as 200.
+    CONFIG = h2.config.H2Configuration(validate_inbound_headers=True)
+
+
+class Link:
+    """``riders`` counts requests under way. A retired link takes no more; its pool closes it after the
+    last one."""
+
+    def __init__(self, place: Place, wire: Wire, *, is_http2: bool) -> None:
+        self.place = place
+        self.wire = wire
+        self.is_http2 = is_http2
+        self.is_retired = False
+        self.is_fresh = True
+        self.riders = 0
+        self.opened_at_s = self.used_at_s = monotonic()
+        self._before_bytes = 0
+        if is_http2:
+            self._http: httpcore.AsyncConnectionInterface = _Http2(place.origin, wire)
+        else:
+            wire.start_http1()
+            self._http = httpcore.AsyncHTTP11Connection(place.origin, wire)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more request may be sent over it now."""
+        if self.is_retired or self.wire.has_ended:
+            return False
+        if not self.is_fresh and not self.wire.may_reuse:
+            return False
+        return self.riders < (STREAMS_MAX if self.is_http2 else 1)
+
+    @property
+    def has_reply_begun(self) -> bool:
+        """Whether any byte of a reply has come to what is under way. Over HTTP/2 it may be another's."""
+        return self.wire.received_bytes > self._before_bytes
+
+    async def carry(self, request: httpcore.Request) -> Reply | Failure | Unprocessed:
+        """Send once. The caller has counted itself among the riders."""
+        before_bytes = self._before_bytes = self.wire.received_bytes
+        was_fresh, self.is_fresh = self.is_fresh, False
+        self.used_at_s = monotonic()
+        try:
+            if self.is_http2:
+                return await self._carry_http2(request)
+            return await self._carry_http1(request)
+        except Exception as error:  # httpcore lets h2's, h11's and ours through, and ValueErrors of its own
+            self.is_retired = True
+            has_begun = self.wire.received_bytes > before_bytes
+            return self._trouble(error, has_begun=has_begun, was_fresh=was_fresh)
+        except BaseException:
+            # Cancelled. httpcore does not tell an HTTP/2 server, which goes on with what nobody wants.
+            self.is_retired = True
+            raise
+
+    async def _carry_http1(self, request: httpcore.Request) -> Reply | Failure:
+        wire = self.wire
+        wire.expect_reply()
+        response = await self._http.handle_async_request(request)
+        async for _ in response.aiter_stream():
+            pass  # the wire keeps what is wanted of it, and ends it when that is enough
+        await response.aclose()
+        if wire.reply is None:
+            raise httpcore.RemoteProtocolError("the reply is not whole")
+        return self._received(wire.reply, response)
+
+    async def _carry_http2(self, request: httpcore.Request) -> Reply | Failure:
+        response = await self._http.handle_async_request(request)
+        body = b""
+        size_bytes = 0
+        async for piece in response.aiter_stream():
+            body += piece[: SNIPPET_BYTES_MAX - len(body)]
+            size_bytes += len(piece)
+            if size_bytes > REPLY_BYTES_MAX:
+                self.is_retired = True
+                break
+        await response.aclose()
+        fields = dict(response.headers)
+        is_compressed = fields.get(b"content-encoding", b"identity").lower() != b"identity"
+        return Reply(
+            response.status,
+            fields.get(b"retry-after"),
+            fields.get(b"date"),
+            b"" if is_compressed else body,
+            fields.get(b"content-type", b""),
+        )
+
+    def _received(self, reply: Reply, response: httpcore.Response) -> Reply | Failure:
+        proxy = self.place.proxy
+        if proxy is None or self.place.is_tunnelled:
+            return reply
+        proxy.answered_at_s = monotonic()
+        headers = {name.lower(): value for name, value in response.headers}
+        return forwarded_failure(reply.status, headers, proxy=proxy.name, where=self.place.host) or reply
+
+    def _trouble(
+        self, error: Exception, *, has_begun: bool, was_fresh: bool
+    ) -> Reply | Failure | Unprocessed:
+        """What an exception out of httpcore means."""
+        wire = self.wire
+        if wire.reply is not None:
+            return wire.reply  # ours is the reading that counts, and it is whole
+        if wire.fault:
+            return Failure("protocol", wire.fault)
+        if (refused := _unprocessed(error)) is not None:
+            return refused
+        if isinstance(error, httpcore.RemoteProtocolError) and isinstance(error.args[0], _ENDS):
+            return Failure("reset", f"the receiver ended the request: {error.args[0]}")
+        if wire.has_ended or isinstance(error, httpcore.WriteError):
+            if has_begun:
+                return Failure("reset", "the connection closed before the reply was whole")
+            failure = Failure("reset", "the connection closed without a reply")
+            return failure if was_fresh else Unprocessed(failure)
+        return Failure("protocol", f"the reply is not HTTP: {error}")
+
+
+_ENDS = (h2.events.StreamReset, h2.events.ConnectionTerminated)
+
+
+def _unprocessed(error: Exception) -> Unprocessed | None:
+    """HTTP/2 can say that a request was not begun with: a stream refused, or one behind a GOAWAY."""
+    if isinstance(error, httpcore.ConnectionNotAvailable):
+        return Unprocessed(Failure("reset", "the receiver closes the connection (GOAWAY)"))
+    what = error.args[0] if isinstance(error, httpcore.RemoteProtocolError) and error.args else None
+    if isinstance(what, h2.events.StreamReset) and what.error_code == h2.errors.ErrorCodes.REFUSED_STREAM:
+        return Unprocessed(Failure("reset", "the receiver refused the stream"))
+    if isinstance(what, h2.events.ConnectionTerminated) and what.last_stream_id == 0:
+        return Unprocessed(Failure("reset", "the receiver closes the connection (GOAWAY)"))
+    return None

@@ -1,0 +1,170 @@
+"""Opens one link: an address that the guard lets pass or a proxy's tunnel, then TLS. Trouble becomes a
+failure here.
+
+Without a proxy we resolve, so the guard judges every address and the vetted one is connected to, with the
+name kept for TLS and ``Host``. With a proxy the proxy resolves, and the guard for names is its own; what
+goes wrong up to the open tunnel is judged in :mod:`connector.webhook.proxy`. The deadline is the caller's:
+it cancels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import Sequence
+from dataclasses import replace
+from time import monotonic
+from typing import Literal, Protocol
+
+from connector.core.outcome import Failure
+from connector.webhook.guard import Address, Network, first_refusal
+from connector.webhook.link import Link
+from connector.webhook.opener import ADDRESSES_TRIED_MAX, failure_of
+from connector.webhook.place import Place, Proxy
+from connector.webhook.proxy import connect_request, tunnel_failure
+from connector.webhook.resolver import LookupFailed, Resolver
+from connector.webhook.target import Target
+from connector.webhook.wire import Wire
+
+TUNNEL_HEAD_BYTES_MAX = 16 * 1024
+"""The longest answer to CONNECT. Proxies send below 1 KiB."""
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: .*)?")
+
+Stage = Literal["queue", "proxy", "tunnel", "connect", "carried"]
+"""How far a request has got: waiting for a link; connecting to the proxy, asking it for a tunnel, connecting
+to the receiver; on a link."""
+
+
+class Opening(Protocol):
+    """Whoever wants a link, told how far it has got: what its deadline means depends on that."""
+
+    deadline_s: float
+
+    def reached(self, stage: Stage) -> None: ...
+
+
+class LinkOpener:
+    """Opens links under one guard."""
+
+    def __init__(self, resolver: Resolver, *, allowed: Sequence[Network]) -> None:
+        self._resolver = resolver
+        self._allowed = allowed
+
+    async def open(self, place: Place, opening: Opening) -> Link | Failure:
+        """A link to ``place``, or why there is none."""
+        if place.proxy is None:
+            opening.reached("connect")
+            wire = await self._directly(place, opening.deadline_s)
+        else:
+            wire = await self._through(place.proxy, place, opening)
+        if isinstance(wire, Failure):
+            return wire
+        # Without TLS, or from a server that does not negotiate, this is None: HTTP/1.1.
+        return Link(place, wire, is_http2=wire.negotiated == "h2")
+
+    async def _directly(self, place: Place, deadline_s: float) -> Wire | Failure:
+        addresses = await self._resolved(place.host, place.literal)
+        if isinstance(addresses, Failure):
+            return addresses
+        if place.literal is None and (why := first_refusal(addresses, self._allowed)):
+            return Failure(
+                "forbidden",
+                f"{place.host} resolves to a forbidden address: {why}. If that is meant, allow its network "
+                f"(allow_networks)",
+            )
+        return await _dial(addresses, place.port, deadline_s, str(place), tls=place.tls, name=place.host)
+
+    async def _through(self, proxy: Proxy, place: Place, opening: Opening) -> Wire | Failure:
+        opening.reached("proxy")
+        wire = await self._to_proxy(proxy.target, opening.deadline_s)
+        if isinstance(wire, Failure) or place.tls is None:
+            return wire
+        opening.reached("tunnel")
+        try:
+            failure = await _tunnel(wire, proxy, place)
+            if failure is None:
+                opening.reached("connect")
+                failure = await _wrap(wire, place.tls, place)
+        except BaseException:
+            wire.abort()
+            raise
+        if failure is None:
+            return wire
+        wire.abort()
+        return failure
+
+    async def _to_proxy(self, target: Target, deadline_s: float) -> Wire | Failure:
+        addresses = await self._resolved(target.host, target.literal)
+        where = f"the proxy {target.authority}"
+        if not isinstance(addresses, Failure):
+            dialled = await _dial(addresses, target.port, deadline_s, where, tls=None, name="")
+            if isinstance(dialled, Wire) or dialled.kind == "resources":
+                return dialled
+            return replace(dialled, kind="proxy")
+        return Failure("proxy", f"{where}: {addresses.detail}")
+
+    async def _resolved(self, host: str, literal: Address | None) -> Sequence[Address] | Failure:
+        if literal is not None:
+            return (literal,)
+        try:
+            return await self._resolver.resolve(host)
+        except LookupFailed as error:
+            return Failure("dns", str(error))
+
+
+async def _dial(
+    addresses: Sequence[Address],
+    port: int,
+    deadline_s: float,
+    where: str,
+    *,
+    tls: ssl.SSLContext | None,
+    name: str,
+) -> Wire | Failure:
+    """Connect to the first address that answers; all but the last get an even share of the time left."""
+    addresses = addresses[:ADDRESSES_TRIED_MAX]
+    failures: list[Failure] = []
+    for left in range(len(addresses), 0, -1):
+        address = addresses[-left]
+        try:
+            async with asyncio.timeout((deadline_s - monotonic()) / left if left > 1 else None):
+                _, wire = await asyncio.get_running_loop().create_connection(
+                    Wire, str(address), port, ssl=tls, server_hostname=name if tls else None
+                )
+            return wire
+        except OSError as error:  # TimeoutError and ssl.SSLError among them
+            failures.append(failure_of(error, f"{where} at {address}"))
+    # A family we do not speak looks like a lack of addresses of our own.
+    return next((failure for failure in failures if failure.kind != "resources"), failures[0])
+
+
+async def _tunnel(wire: Wire, proxy: Proxy, place: Place) -> Failure | None:
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    head = await wire.ask(connect_request(host, place.port), head_bytes_max=TUNNEL_HEAD_BYTES_MAX)
+    line, *lines = head.split(b"\r\n")
+    status = _STATUS_LINE.fullmatch(line)
+    if status is None:
+        return Failure("proxy", f"the proxy {proxy.name} gives no answer of HTTP/1.1 to CONNECT")
+    proxy.answered_at_s = monotonic()
+    headers = {
+        name.strip().lower(): value.strip() for name, _, value in (each.partition(b":") for each in lines)
+    }
+    return tunnel_failure(int(status[1]), headers, proxy=proxy.name, where=f"{host}:{place.port}")
+
+
+async def _wrap(wire: Wire, tls: ssl.SSLContext, place: Place) -> Failure | None:
+    """TLS with the receiver, through the tunnel."""
+    if wire.has_ended:
+        return Failure("connect", f"no connection to {place}: the tunnel closed at once")
+    try:
+        transport = await asyncio.get_running_loop().start_tls(
+            wire.transport, wire, tls, server_hostname=place.host
+        )
+    except OSError as error:
+        return failure_of(error, str(place))
+    if transport is None:
+        return Failure("connect", f"no connection to {place}: the tunnel closed at once")
+    wire.take_over(transport)
+    return None

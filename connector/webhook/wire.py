@@ -1,0 +1,189 @@
+"""The bytes of one connection, as httpcore wants them: awaited reads and writes over a transport.
+
+httpcore knows how to speak HTTP; this stream makes it safe to listen. Over HTTP/1.1 everything that
+comes is read by our own :class:`~connector.webhook.reply.ReplyReader` first: the caps, the faults and the
+reply are the same as the fast sender's, and bytes that nobody asked for end the connection instead of
+being taken for the next reply (h11 would keep them). Over HTTP/2 the frames are h2's affair; here is only
+the bound on what waits to be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import httpcore
+
+from connector.core.outcome import Reply
+from connector.webhook.reply import KnownReply, ReplyFault, ReplyReader
+
+UNREAD_BYTES_MAX = 256 * 1024
+"""Bytes of HTTP/2 that may wait to be read; past it the transport is told to pause."""
+
+
+class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
+    """One connection's bytes. Timeouts are the caller's, who cancels.
+
+    Over HTTP/1.1, between :meth:`expect_reply` and its ``reply`` or ``fault``, what comes belongs to one
+    reply; at any other time it belongs to nobody. ``ended`` is called when the connection is gone.
+    """
+
+    def __init__(self) -> None:
+        self.received_bytes = 0
+        self.has_ended = False
+        self.fault = ""
+        self.reply: Reply | None = None
+        self.ended: Callable[[], None] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._unread = bytearray()
+        self._reader: ReplyReader | None = None
+        self._is_expecting = False
+        self._is_full = False
+        self._is_paused = False
+        self._woken = asyncio.Event()
+
+    # For whoever opens it.
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        assert self._transport is not None
+        return self._transport
+
+    async def ask(self, request: bytes, *, head_bytes_max: int) -> bytes:
+        """Send a request, and return the head of what is answered, without its empty line; empty if there
+        is none, or none that short."""
+        if not self.has_ended:
+            await self.write(request)
+        while (end := self._unread.find(b"\r\n\r\n")) < 0:
+            if self.has_ended or len(self._unread) > head_bytes_max:
+                return b""
+            await self._wake()
+        head = bytes(self._unread[:end])
+        # Whatever follows is the text of a refusal: behind a tunnel we speak first.
+        self._unread.clear()
+        return head
+
+    @property
+    def negotiated(self) -> str | None:
+        """The protocol agreed on within TLS, if any."""
+        tls = self.transport.get_extra_info("ssl_object")
+        return None if tls is None else cast(str | None, tls.selected_alpn_protocol())
+
+    def take_over(self, transport: asyncio.Transport) -> None:
+        """Go on over TLS."""
+        self._transport = transport
+
+    def start_http1(self) -> None:
+        """Everything from here on is HTTP/1.1."""
+        self._reader = ReplyReader(KnownReply())
+
+    def abort(self) -> None:
+        """Close at once, without a farewell."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # For whoever sends over it.
+
+    def expect_reply(self) -> None:
+        """A request is about to be written over HTTP/1.1."""
+        assert self._reader is not None
+        self._reader.restart()
+        self.reply = None
+        self._is_expecting = True
+
+    @property
+    def may_reuse(self) -> bool:
+        """Whether the last reply was read cleanly to its end, the request was sent to its end, and the
+        receiver keeps the connection. Over HTTP/2, whether it is still there."""
+        if self.has_ended or self._transport is None or self._transport.is_closing():
+            return False
+        if self._reader is None:
+            return True
+        return self._reader.may_reuse and not self._unread and not self._transport.get_write_buffer_size()
+
+    # What follows is called by httpcore.
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109 - httpcore's
+        """What has come, at least a byte; nothing when no more will: the connection has ended, or its
+        reply is whole whatever httpcore makes of it."""
+        while not self._unread:
+            if self.has_ended or self.fault or (self.reply is not None):
+                return b""
+            await self._wake()
+        data = bytes(self._unread[:max_bytes])
+        del self._unread[:max_bytes]
+        if self._is_paused and len(self._unread) < UNREAD_BYTES_MAX and not self.has_ended:
+            self._is_paused = False
+            self.transport.resume_reading()
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - httpcore's
+        """Returns when the transport has taken it or the connection ended; over HTTP/1.1 also as soon as a
+        reply begins, since a receiver may refuse a body that it has not read."""
+        if self.has_ended or self._transport is None:
+            raise httpcore.WriteError("the connection has ended")
+        if buffer:
+            self._transport.write(buffer)
+        while self._is_full and not self.has_ended and not (self._reader is not None and self._unread):
+            await self._wake()
+
+    async def aclose(self) -> None:
+        self.abort()
+
+    def get_extra_info(self, info: str) -> Any:  # whatever httpcore asks for
+        return not self.may_reuse if info == "is_readable" else None
+
+    # What follows is called by the event loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.received_bytes += len(data)
+        if self._reader is not None:
+            self._read_reply(self._reader, data)
+        self._unread += data
+        if self._reader is None and len(self._unread) > UNREAD_BYTES_MAX and not self._is_paused:
+            self._is_paused = True
+            self.transport.pause_reading()
+        self._woken.set()
+
+    def eof_received(self) -> None:
+        if self._reader is not None and self._is_expecting:
+            self.reply = self._reader.end()
+            self._is_expecting = False
+        # Over TLS, a close would wait for the other side.
+        self.abort()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.has_ended = True
+        if self._reader is not None:
+            self._reader.close()
+        self._woken.set()
+        if self.ended is not None:
+            self.ended()
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        self._woken.set()
+
+    def _read_reply(self, reader: ReplyReader, data: bytes) -> None:
+        if not self._is_expecting:
+            self.abort()
+            return
+        try:
+            self.reply = reader.feed(data)
+        except ReplyFault as fault:
+            self.fault = str(fault)
+            self.abort()
+        if self.reply is not None or self.fault:
+            self._is_expecting = False
+
+    async def _wake(self) -> None:
+        # Over HTTP/2 one may read while others wait to write: each looks for itself what has changed.
+        self._woken.clear()
+        await self._woken.wait()
