@@ -85,6 +85,8 @@ def settings_for(
             "topics": [{"name": topic, **mapping} for topic in topics.values()],
             "subscriptions_file": subscriptions_file,
             "own_topics": {"partitions": PARTITIONS, "allow_single_replica": True},
+            # Any cool-down would be longer than the demo's whole ladder.
+            "delivery": {"breaker": {"failures_to_open": 0}},
             "guard": {"allow_http": True, "allow_networks": ["127.0.0.0/8"]},
         }
     )

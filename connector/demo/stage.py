@@ -207,4 +207,4 @@ def _partitions(topics: Iterable[str]) -> list[TopicPartition]:
 def _terms(scenario: Scenario) -> str:
     ladder = ", ".join(format_duration_ms(delay_ms) for delay_ms in scenario.ladder_ms)
     timeout = format_duration_ms(scenario.timeout_ms)
-    return f"shortened to be watched: retries after {ladder}, timeouts of {timeout}"
+    return f"shortened to be watched: retries after {ladder}, timeouts of {timeout}, no breaker"
