@@ -23,6 +23,7 @@ from connector.settings.kafka import KafkaSettings
 from connector.settings.lists import Commas
 from connector.settings.own_topics import OwnTopicsSettings
 from connector.settings.registry import RegistrySettings
+from connector.settings.sender import SenderSettings
 from connector.settings.service import HttpSettings, LogSettings
 from connector.settings.topics import TopicSettings
 
@@ -106,6 +107,7 @@ class Settings(BaseSettings):
     own_topics: OwnTopicsSettings = OwnTopicsSettings()
     delivery: DeliverySettings = DeliverySettings()
     guard: GuardSettings = GuardSettings()
+    sender: SenderSettings = SenderSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     dialects: dict[str, Annotated[DialectChoice, PlainValidator(dialect_choice)]] = Field(

@@ -10,6 +10,7 @@ from connector.settings.model import Settings
 from connector.subscriptions.build import Defaults, Rules
 from connector.webhook import ed25519
 from connector.webhook.identity import read_identity
+from connector.webhook.proxy import parse_proxy
 from connector.webhook.target import parse_target
 
 
@@ -24,6 +25,13 @@ def subscription_rules(settings: Settings, *, known_types: Iterable[str] = ()) -
             return str(error)
         return ""
 
+    def proxy_fault(url: str) -> str:
+        try:
+            parse_proxy(url)
+        except ValueError as error:
+            return str(error)
+        return ""
+
     return Rules(
         defaults=Defaults(
             in_flight_max=delivery.lane.in_flight_max,
@@ -31,8 +39,10 @@ def subscription_rules(settings: Settings, *, known_types: Iterable[str] = ()) -
             body_bytes_max=delivery.body_bytes_max,
             max_age_extra_ms=delivery.max_age_extra_ms,
             dialect=settings.all_dialects[delivery.dialect],
+            proxy=settings.sender.proxy or "",
         ),
         url_fault=url_fault,
+        proxy_fault=proxy_fault,
         identify=read_identity,
         dialects=settings.all_dialects,
         known_types=tuple(known_types),

@@ -15,18 +15,18 @@ from connector.core.dialect import DEFAULT_DIALECT, DIALECTS, Dialect, DialectEr
 from connector.core.http_names import header_value_fault
 from connector.core.matching import Matcher
 from connector.core.signing import SignEd25519, check_secret
-from connector.core.subscription import Secrets, Subscription, TlsIdentity
+from connector.core.subscription import Egress, Secrets, Subscription, TlsIdentity
 from connector.declared.dialects import chosen_dialect
 from connector.declared.document import Document
 from connector.declared.problem import Path, Problem
 from connector.declared.secret import FromFile, SecretSource, read_secret
 from connector.subscriptions.form import Formed
-from connector.subscriptions.model import SubscriptionDeclared, TlsDeclared
+from connector.subscriptions.model import NO_PROXY, SubscriptionDeclared, TlsDeclared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What a subscription gets that declares nothing of its own.
+    """What a subscription gets that declares nothing of its own. ``proxy`` is empty where there is none.
 
     ``max_age_extra_ms`` is added to the ladder's sum: a delivery lives through its ladder and that much more.
     """
@@ -36,6 +36,7 @@ class Defaults:
     body_bytes_max: int
     max_age_extra_ms: int
     dialect: Dialect = DEFAULT_DIALECT
+    proxy: str = ""
 
 
 class Identify(Protocol):
@@ -51,14 +52,15 @@ class Identify(Protocol):
 class Rules:
     """What the rest of the process says about subscriptions.
 
-    ``url_fault`` answers with a sentence that names rule and cure, empty when there is none. ``identify`` is
-    asked once for the same files.
+    ``url_fault`` and ``proxy_fault`` answer with a sentence that names rule and cure, empty when there is
+    none. ``identify`` is asked once for the same files.
     ``known_types`` are the event types that can occur; a pattern that matches none of them is warned of,
     unless nothing is known at all. Without ``sign_ed25519`` a ``whsk_`` secret is refused.
     """
 
     defaults: Defaults
     url_fault: Callable[[str], str]
+    proxy_fault: Callable[[str], str]
     identify: Identify
     dialects: Mapping[str, Dialect] = field(default_factory=lambda: DIALECTS)
     known_types: Sequence[str] = ()
@@ -113,6 +115,7 @@ class _Building:
         secrets = self._secrets((*path, "secrets"), declared, dialect)
         headers = self._headers((*path, "headers"), declared, dialect)
         tls = self._tls(path, declared)
+        egress = self._egress(path, declared)
         self._warn_of_unknown((*path, "events"), declared.events)
         if dialect is None or secrets is None:
             return
@@ -132,9 +135,10 @@ class _Building:
                 queue_max=limits.queue or defaults.queue_max,
                 body_bytes_max=limits.body_size or defaults.body_bytes_max,
                 paused=declared.paused,
-                tls=tls,
                 final_statuses=declared.final_statuses,
                 rate_per_s=limits.rate_per_s,
+                tls=tls,
+                egress=egress,
             )
         )
 
@@ -211,6 +215,19 @@ class _Building:
             self._refuse((*path, "tls"), identity)
             return None
         return identity
+
+    def _egress(self, path: Path, declared: SubscriptionDeclared) -> Egress:
+        proxy = declared.proxy
+        if proxy is None:
+            proxy = self._rules.defaults.proxy
+        elif proxy == NO_PROXY:
+            proxy = ""
+        elif fault := self._rules.proxy_fault(proxy):
+            self._refuse((*path, "proxy"), fault)
+        is_https = declared.url.lower().startswith("https:") or self._is_unread((*path, "url"))
+        if declared.http2 and not is_https:
+            self._refuse((*path, "http2"), "is for https alone; remove it, or make the url https")
+        return Egress(proxy=proxy, http2=declared.http2)
 
     def _identity(self, tls: TlsDeclared) -> TlsIdentity | str:
         """What is said against it, if it cannot be used. Thousands of subscriptions may share one."""

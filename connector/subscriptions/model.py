@@ -27,6 +27,9 @@ from connector.declared.statuses import final_statuses
 SUBSCRIPTIONS_MAX = 20_000
 """Twice what one deployment is built for; more is a template gone wrong."""
 
+NO_PROXY = "none"
+"""What a subscription declares as its proxy that has none, whatever the default."""
+
 _DAY_MS = 24 * 60 * 60 * 1000
 
 
@@ -46,8 +49,8 @@ _Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63
 _Pattern = Annotated[str, AfterValidator(_checked_pattern)]
 _Text = Annotated[SecretSource, PlainValidator(secret_source)]
 _Dialect = Annotated[DialectChoice, PlainValidator(dialect_choice)]
-_FinalStatuses = Annotated[frozenset[int], PlainValidator(final_statuses)]
 _File = Annotated[str, StringConstraints(min_length=1)]
+_FinalStatuses = Annotated[frozenset[int], PlainValidator(final_statuses)]
 _Delay = Annotated[Duration, Field(ge=1_000, le=7 * _DAY_MS)]
 
 
@@ -127,6 +130,14 @@ class SubscriptionDeclared(Declared):
     )
     limits: LimitsDeclared = LimitsDeclared()
     tls: TlsDeclared | None = None
+    proxy: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        default=None,
+        description="The egress proxy that POSTs leave through, as http://host:port; sender.proxy by "
+        "default, none for no proxy whatever that says.",
+    )
+    http2: bool = Field(
+        default=False, description="Speak HTTP/2 where the receiver offers it, else HTTP/1.1; https only."
+    )
     paused: bool = Field(default=False, description="Events are kept aside until this is false again.")
 
     @field_validator("headers")

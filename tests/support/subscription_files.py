@@ -13,6 +13,11 @@ def only_https(url: str) -> str:
     return "" if url.startswith("https://") else "use https"
 
 
+def only_http(url: str) -> str:
+    """Stands in for the sender's judgement of a proxy's URL."""
+    return "" if url.startswith("http://") else "write http://host:port"
+
+
 def identify(*, certificate_file: Path | None, key_file: Path | None, ca_file: Path | None) -> TlsIdentity:
     """Stands in for the sender's judgement of TLS files: any that can be read will do."""
     texts = []
@@ -31,6 +36,7 @@ def identify(*, certificate_file: Path | None, key_file: Path | None, ca_file: P
 RULES = Rules(
     defaults=Defaults(in_flight_max=16, queue_max=200, body_bytes_max=1 << 20, max_age_extra_ms=86_400_000),
     url_fault=only_https,
+    proxy_fault=only_http,
     identify=identify,
 )
 
