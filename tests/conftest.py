@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.testbed import KafkaCluster, Registry
-from tests.support.names import Names
+pytest.register_assert_rewrite("tests.support")  # before it is imported: contract suites assert there
+
+from deploy.testbed import KafkaCluster, Registry  # noqa: E402  see above
+from tests.support.names import Names  # noqa: E402  see above
 
 _SERVERS = {"kafka": "kafka", "kafka3": "kafka", "registry": "registry"}
 

@@ -38,7 +38,7 @@ async def seed(
     await create_topics(cluster, list(topics.values()), progress)
     if await asyncio.to_thread(_count, cluster, topics.values()):
         return 0
-    schema_ids = await register_schemas(registry, topics, progress)
+    schema_ids = await register_schemas(registry, cluster.topic_prefix, progress)
     writer = KafkaWriter(access_of(cluster.kafka), WriterSettings(), faulted=faulted)
     try:
         feed = Feed(scenario, topics=topics, recorder=Recorder(schema_ids, run=name), writer=writer)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,13 +40,14 @@ async def create_topics(cluster: DemoCluster, names: Sequence[str], progress: Pr
 
 
 async def register_schemas(
-    registry: SchemaRegistry, topics: Mapping[str, str], progress: Progress
+    registry: SchemaRegistry, subject_prefix: str, progress: Progress
 ) -> dict[str, int]:
     """The id of each type's schema. Raises :class:`~connector.avro.registry.RegistrationFailed`."""
     ids = {}
-    for number, (event_type, topic) in enumerate(topics.items(), start=1):
-        ids[event_type] = await registry.register(f"{topic}-value", schema_text(event_type))
-        progress("registering schemas", number, len(topics))
+    names = [each.name for each in event_types()]
+    for number, name in enumerate(names, start=1):
+        ids[name] = await registry.register(f"{subject_prefix}{name}-value", schema_text(name))
+        progress("registering schemas", number, len(names))
     return ids
 
 

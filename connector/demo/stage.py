@@ -48,6 +48,8 @@ from connector.settings.registry import RegistrySettings
 READY_WITHIN_S = 60
 """A group on a real cluster takes some seconds to form; this is for a slow one."""
 LOOK_EVERY_S = 0.05
+SUBJECT_PREFIX = "webhook-connector-demo."
+"""Of the schemas' subjects: the same for every run, since nobody removes what a registry holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,7 @@ async def stage(run: Run, *, progress: Progress, log: Log) -> AsyncIterator[Stag
         own = own_topics(settings.prefix, scenario)
         is_left_to_us = not cluster.capabilities.can_create_topics
         await create_topics(cluster, [*topics.values(), *(own.all if is_left_to_us else ())], progress)
-        schema_ids = await _schema_ids(stack, settings, topics, progress)
+        schema_ids = await _schema_ids(stack, settings, progress)
         receivers, url = await _receivers(stack, scenario)
         settings.subscriptions_file.write_text(subscriptions_text(scenario, url), "utf-8")
         service = await _service(stack, run, settings, log)
@@ -159,13 +161,11 @@ async def _own_registry(stack: AsyncExitStack) -> RegistrySettings:
     return RegistrySettings(urls=(url,))
 
 
-async def _schema_ids(
-    stack: AsyncExitStack, settings: Settings, topics: Mapping[str, str], progress: Progress
-) -> dict[str, int]:
+async def _schema_ids(stack: AsyncExitStack, settings: Settings, progress: Progress) -> dict[str, int]:
     registry = registry_of(settings)
     assert registry is not None  # settings_for was given one
     stack.push_async_callback(registry.close)
-    return await register_schemas(registry, topics, progress)
+    return await register_schemas(registry, SUBJECT_PREFIX, progress)
 
 
 async def _receivers(stack: AsyncExitStack, scenario: Scenario) -> tuple[dict[str, Receiver], str]:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -25,11 +26,12 @@ from connector.demo.seed import seed
 from connector.kafka.access import Access
 from connector.kafka.cluster import APACHE_KAFKA, Cluster
 from connector.settings.kafka import KafkaSettings
-from deploy.testbed import KafkaCluster
+from deploy.testbed import KafkaCluster, Registry
 from tests.support.fake_registry import FakeRegistry
 from tests.support.names import Names
 
 COMMAND = [sys.executable, "-m", "connector", "demo"]
+SCRIPT = str(Path(__file__).parents[2] / "deploy" / "demo")
 LEAVES_THE_SCREEN = "\x1b[?1049l"
 
 
@@ -45,19 +47,23 @@ class Shows:
     terminal: Ended
     real: Ended
     real_servers: str
+    script: Ended
     interrupted: Ended
     terminated: Ended
     unanswered: Ended
 
 
 @pytest.fixture(scope="module")
-def shows(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Shows:
+def shows(kafka: KafkaCluster, shared_registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Shows:
     """All demos at once: each takes half a minute at most, and most of that is waiting."""
     environment = {**os.environ, "TMPDIR": str(tmp_path_factory.mktemp("demo")), "TERM": "xterm-256color"}
     with (
         on_a_pipe([], environment) as plain,
         on_a_pipe(["--bootstrap-servers", kafka.bootstrap_servers], environment) as real,
         on_a_terminal(environment) as terminal,
+        on_a_pipe(
+            ["--kafka", "apache", "--registry-url", shared_registry.url], environment, command=[SCRIPT]
+        ) as script,
         on_a_pipe([], environment) as interrupted,
         on_a_pipe([], environment) as terminated,
         on_a_pipe(["--bootstrap-servers", "127.0.0.1:1"], environment) as unanswered,
@@ -70,13 +76,16 @@ def shows(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Show
             terminal=terminal.ended(),
             real=ended(real),
             real_servers=kafka.bootstrap_servers,
+            script=ended(script),
         )
 
 
 @contextmanager
-def on_a_pipe(arguments: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def on_a_pipe(
+    arguments: list[str], environment: dict[str, str], *, command: list[str] = COMMAND
+) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*command, *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -191,6 +200,20 @@ def test_on_a_real_kafka_it_does_the_same_and_leaves_nothing_behind(shows: Shows
     assert f"on Kafka at {shows.real_servers}; all names begin with demo-" in shows.real.output
     assert "✓ nothing lost: 1,694 deliveries owed" in shows.real.output
     assert [name for name in kafka.names() if name.startswith("demo-")] == []
+
+
+async def test_the_script_starts_an_apache_kafka_itself_and_may_be_given_a_registry(
+    shows: Shows, shared_registry: Registry
+) -> None:
+    registry = SchemaRegistry(RegistrySettings(urls=(shared_registry.url,)))
+    subjects = await registry.subjects()
+    await registry.close()
+
+    assert shows.script.code == 0, shows.script.output
+    assert "starting Apache Kafka (1 node)" in shows.script.output
+    assert "✓ nothing lost: 1,694 deliveries owed" in shows.script.output
+    assert isinstance(subjects, tuple)
+    assert sum(name.startswith("webhook-connector-demo.") for name in subjects) == 35
 
 
 # ── cut short ───────────────────────────────────────────────────────────────────────────────────

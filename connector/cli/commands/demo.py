@@ -37,7 +37,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--registry-url",
         metavar="URL",
-        help="a real schema registry for it; the demo brings its own otherwise",
+        help="a real schema registry for it, which keeps the schemas as webhook-connector-demo.*; the demo "
+        "brings its own otherwise",
     )
     parser.add_argument(
         "--config",
