@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterable
+from secrets import token_hex
 
 from connector.avro.decoder import TopicDecoders
 from connector.avro.registry import SchemaRegistry
@@ -10,6 +13,7 @@ from connector.avro.registry_http import RegistrySettings
 from connector.avro.topic_format import BadTopicFormat
 from connector.core.breaker import BreakerRules
 from connector.core.composer import Composer, compile_composer
+from connector.core.disabling import DisableRules
 from connector.core.subscription import Subscription
 from connector.engine.dispatcher import DispatchLimits
 from connector.engine.flow import FlowLimits
@@ -41,6 +45,11 @@ WRITE_HEADROOM_BYTES = 128 << 10
 def retry_group(group: str) -> str:
     """The group that reads the tiers, so that retries never starve fresh events nor the other way round."""
     return f"{group}.retry"
+
+
+def worker_id() -> str:
+    """A name of this start of this process, to be told from all others by people too."""
+    return f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}"
 
 
 def access_of(kafka: KafkaSettings) -> Access:
@@ -178,6 +187,7 @@ def limits_of(settings: Settings) -> WorkerLimits:
             cool_down_ms=delivery.breaker.cool_down_ms,
             cool_down_max_ms=delivery.breaker.cool_down_max_ms,
         ),
+        disable=DisableRules(after_ms=delivery.disable.after_ms, attempts=delivery.disable.attempts),
         commit_interval_ms=settings.commit_interval_ms,
         settled_per_commit=SETTLED_PER_COMMIT,
         poison_run_max=POISON_RUN_MAX,

@@ -30,6 +30,7 @@ from connector.core.subscription import DIRECT, Egress, TlsIdentity
 from connector.core.topic_names import matched
 from connector.engine.clock import SystemClock
 from connector.engine.ports import Endpoint, NotWritten
+from connector.engine.shared import Alone
 from connector.engine.worker import Worker
 from connector.kafka.cluster import APACHE_KAFKA
 from connector.kafka.topics import Topics
@@ -136,6 +137,8 @@ async def _run(settings: Settings, show: Show) -> None:
         tier_source=None,
         writer=DryWriter(show),
         sender=sender,
+        board=Alone(),
+        worker_id="dry-run",
         decoder=decoder,
         compile_composer=composer_of,
         limits=limits_of(settings),
@@ -144,6 +147,7 @@ async def _run(settings: Settings, show: Show) -> None:
         log=make_log(format=settings.log.format, level=settings.log.level, stream=sys.stderr.buffer),
         on_fatal=fail,
     )
+    await worker.learn()
     worker.view(loaded.subscriptions, tiers_of(loaded.subscriptions))
     worker.start()
     source.subscribe(matched(settings.source_topics(), names))

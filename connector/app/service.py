@@ -23,6 +23,7 @@ from connector.app.adapters import (
     source_of,
     tier_source_of,
     tool_login_of,
+    worker_id,
     writer_settings_of,
 )
 from connector.app.beginnings import never_begun, owners_beside, shared_prefix
@@ -30,12 +31,13 @@ from connector.app.own_topics import OwnTopics
 from connector.app.refusal import Refusal
 from connector.core.subscription import Subscription
 from connector.core.topic_check import Problem as TopicProblem
-from connector.core.topic_names import matched
+from connector.core.topic_names import matched, shared_topic
 from connector.core.view import Diff
 from connector.declared.problem import Mistakes, Problem
 from connector.engine.clock import SystemClock
 from connector.engine.ports import Capabilities, Log
 from connector.engine.worker import Worker
+from connector.kafka.board import KafkaBoard
 from connector.kafka.cluster import APACHE_KAFKA
 from connector.kafka.errors import KafkaTrouble
 from connector.kafka.topics import Topics
@@ -111,17 +113,26 @@ class Service:
         source = source_of(self._settings, self._capabilities)
         tier_source = tier_source_of(self._settings, self._capabilities)
         self._source, self._tier_source = source, tier_source
+        writer = KafkaWriter(
+            access_of(self._settings.own_cluster),
+            writer_settings_of(self._settings),
+            faulted=lambda what: self._log.warning("Kafka fault", client="writer", why=what),
+            on_fatal=self.fail,
+        )
         self.worker = Worker(
             prefix=self._settings.prefix,
             source=source,
             tier_source=tier_source,
-            writer=KafkaWriter(
-                access_of(self._settings.own_cluster),
-                writer_settings_of(self._settings),
-                faulted=lambda what: self._log.warning("Kafka fault", client="writer", why=what),
-                on_fatal=self.fail,
-            ),
+            writer=writer,
             sender=self._sender,
+            board=KafkaBoard(
+                shared_topic(self._settings.prefix),
+                access=access_of(self._settings.own_cluster),
+                writer=writer,
+                complain=self._complain_of_board,
+                capabilities=self._capabilities,
+            ),
+            worker_id=worker_id(),
             decoder=self._decoder,
             compile_composer=composer_of,
             limits=limits_of(self._settings),
@@ -129,6 +140,8 @@ class Service:
             log=self._log,
             on_fatal=self.fail,
         )
+        self.starting = "learning what other workers know"
+        await self.worker.learn()
         self.worker.view(self._subscriptions, list(tiers))
         self.worker.start()
         source.subscribe(self._read)
@@ -306,6 +319,11 @@ class Service:
                 self.starting = f"waiting for Kafka: {trouble.what}"
                 self._log.warning("Kafka cannot be reached; trying again", why=trouble.what)
                 await asyncio.sleep(WAIT_MS / 1_000)
+
+    def _complain_of_board(self, what: str, *, is_fatal: bool = False) -> None:
+        self._log.warning("Kafka fault", client="board", why=what)
+        if is_fatal:
+            self.fail(what)
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────
 

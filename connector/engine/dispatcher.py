@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from connector.core.accounts import Accounts
+from connector.core.disabling import DisableRules, disable, next_probe_ms, why_disable
 from connector.core.judging import judge
 from connector.core.ledger import Ledger, Ticket
 from connector.core.outage import Outage
-from connector.core.outcome import Deferred, Delivered, Failure, Refused, Reply
+from connector.core.outcome import Deferred, Delivered, Failure, Outcome, Refused, Reply
 from connector.core.routing import DeadLetter, Retry, Settle, route
 from connector.core.trail import Trail
 from connector.engine.departures import Departures, trail_of
@@ -43,6 +44,19 @@ class DispatchLimits:
     wait_max_ms: int
 
 
+class News(Protocol):
+    """How other workers are told of a lane."""
+
+    def tell(self, lane: Lane) -> None:
+        """Something that was learnt of its endpoint has changed."""
+
+    def announce_parking(self, lane: Lane) -> None:
+        """What it gets is to be parked from now on."""
+
+    def is_parking_announced(self, subscription_id: str) -> bool:
+        """Whether it may be parked: all know that there is something to look for later."""
+
+
 class Dispatcher:
     """Moves deliveries. Implements what the parts of a pump ask of where deliveries go."""
 
@@ -56,7 +70,9 @@ class Dispatcher:
         settlement: Settlement,
         accounts: Accounts,
         limits: DispatchLimits,
+        disabling: DisableRules,
         outage: Outage,
+        news: News,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -68,6 +84,8 @@ class Dispatcher:
         self._accounts = accounts
         self._in_hand_max = limits.in_hand_max
         self._wait_max_ms = limits.wait_max_ms
+        self._disable_rules = disabling
+        self._news = news
         self._clock = clock
         self._log = log
         self._places = Places(
@@ -128,8 +146,8 @@ class Dispatcher:
         """Take a delivery in hand: start it, queue it, park it or divert it."""
         self._accounts.deliveries_taken += 1
         lane = delivery.lane
-        if lane.subscription.paused:
-            self._leave.park(delivery)
+        if lane.is_parking and not self._may_probe_disabled(lane):
+            self._park(delivery)
         elif self._places.may_start(lane):
             self._start(delivery)
         elif lane.is_shut(now_ms := self._clock.now_ms()):
@@ -147,13 +165,26 @@ class Dispatcher:
         subscription is paused, or was removed. What is in flight goes on; a removed subscription's
         deliveries go to a tier, where every worker gets the time to hear of it before they count as
         deleted."""
+        for lane in self._lanes:
+            if lane.subscription.paused:
+                self._news.announce_parking(lane)
         for lane in evicted:
             for delivery in self._unqueue(lane, lambda _: True):
                 if lane.is_live:
-                    self._leave.park(delivery)
+                    self._park(delivery)
                 else:
                     self._leave.divert(delivery, "subscription removed", 0)
         self._serve_all()
+
+    def heard(self, lane: Lane) -> None:
+        """Other workers have told something of this lane, and it was applied."""
+        if lane.disabled is not None:
+            self._stop_using(lane)
+        elif lane.breaker.state == "open":
+            self._shut(lane)
+        else:
+            self._places.line_up(lane)
+            self._places.serve()
 
     def look(self) -> None:
         """Divert what has waited in a queue for longer than the budget, and what a lane has no room for
@@ -272,7 +303,9 @@ class Dispatcher:
         else:
             self._failed(delivery, answer, outcome, now_ms)
         if has_changed:
-            self._breaker_changed(lane, now_ms)
+            self._breaker_changed(lane)
+        if lane.disabled is not None or not isinstance(outcome, Delivered):
+            self._judge_endpoint(lane, outcome, now_ms)
         if lane.queue or lane.retries:
             self._places.line_up(lane)
         if self._places.has_line:
@@ -317,11 +350,13 @@ class Dispatcher:
             case _:
                 assert_never(where)
 
-    def _breaker_changed(self, lane: Lane, now_ms: int) -> None:
+    # ── what becomes of a lane ──────────────────────────────────────────────────────────────────
+
+    def _breaker_changed(self, lane: Lane) -> None:
         breaker = lane.breaker
         if breaker.state == "open":
-            for delivery in self._unqueue(lane, lambda _: True):
-                self._turn_away(delivery, now_ms)
+            self._shut(lane)
+        self._news.tell(lane)
         self._log.info(
             "breaker",
             subscription=lane.subscription.id,
@@ -329,6 +364,46 @@ class Dispatcher:
             why=breaker.why,
             until_ms=breaker.until_ms,
         )
+
+    def _shut(self, lane: Lane) -> None:
+        now_ms = self._clock.now_ms()
+        for delivery in self._unqueue(lane, lambda _: True):
+            self._turn_away(delivery, now_ms)
+
+    def _judge_endpoint(self, lane: Lane, outcome: Outcome, now_ms: int) -> None:
+        """Disable a subscription that has failed for too long; enable one whose probe succeeded."""
+        if isinstance(outcome, Delivered):
+            self._log.warning("enabled again", subscription=lane.subscription.id)
+            lane.forget(now_ms)
+            self._news.tell(lane)
+        elif lane.disabled is None and (
+            why := why_disable(outcome, lane.failures, self._disable_rules, now_ms=now_ms)
+        ):
+            self._log.error("disabled", subscription=lane.subscription.id, why=why)
+            lane.disabled = disable(why, now_ms=now_ms)
+            self._news.tell(lane)
+            self._stop_using(lane)
+
+    def _stop_using(self, lane: Lane) -> None:
+        self._news.announce_parking(lane)
+        for delivery in self._unqueue(lane, lambda _: True):
+            self._park(delivery)
+
+    def _park(self, delivery: Delivery) -> None:
+        if self._news.is_parking_announced(delivery.lane.subscription.id):
+            self._leave.park(delivery)
+        else:
+            self._leave.divert(delivery, "parking is announced", 0)
+
+    def _may_probe_disabled(self, lane: Lane) -> bool:
+        """Whether this is the delivery that finds out if a disabled endpoint works again."""
+        disabled, now_ms = lane.disabled, self._clock.now_ms()
+        if lane.subscription.paused or disabled is None or now_ms < disabled.probes_at_ms:
+            return False
+        probes_at_ms = next_probe_ms(since_ms=disabled.since_ms, now_ms=now_ms)
+        lane.disabled = replace(disabled, probes_at_ms=probes_at_ms)
+        self._news.tell(lane)
+        return True
 
     def _turn_away(self, delivery: Delivery, now_ms: int) -> None:
         trail, breaker = trail_of(delivery), delivery.lane.breaker

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from connector.core.breaker import Breaker, BreakerRules
 from connector.core.composer import Composer
+from connector.core.disabling import Disabled, FailureRun
 from connector.core.event import Event
 from connector.core.ledger import Ticket
 from connector.core.limiter import TokenBucket
@@ -96,7 +97,9 @@ class Lane:
         "bucket",
         "busy_since_ms",
         "composer",
+        "disabled",
         "endpoint",
+        "failures",
         "has_failed",
         "host",
         "in_flight",
@@ -107,6 +110,7 @@ class Lane:
         "pace",
         "proven_ms",
         "queue",
+        "reset_at_ms",
         "retries",
         "subscription",
     )
@@ -126,6 +130,9 @@ class Lane:
         self.pace = Pace(subscription.in_flight_max)
         self.breaker = Breaker(rules)
         self.bucket = _bucket(subscription)
+        self.failures = FailureRun()
+        self.disabled: Disabled | None = None
+        self.reset_at_ms = 0  # Unix: when what was learnt of the endpoint was last forgotten on purpose
         self.queue: deque[Delivery] = deque()
         self.retries: deque[Delivery] = deque()
         self.in_flight = 0
@@ -142,20 +149,34 @@ class Lane:
         self._rate_per_s = 0.0
         self._rate_since_ms = 0
 
-    def change(self, subscription: Subscription, composer: Composer, endpoint: Endpoint, host: Host) -> None:
-        """Send with these from now on. What was learnt of another endpoint does not hold for this one."""
+    def change(
+        self, subscription: Subscription, composer: Composer, endpoint: Endpoint, host: Host, now_ms: int
+    ) -> None:
+        """Send with these from now on. What was learnt of another URL does not hold for this one."""
         if endpoint.url != self.endpoint.url:
-            self.breaker.reset()
-            self.pace = Pace(subscription.in_flight_max)
-            self.is_proven = False
-        else:
-            self.pace.rebound(subscription.in_flight_max)
+            self.forget(now_ms)
+        self.pace.rebound(subscription.in_flight_max)
         if subscription.rate_per_s != self.subscription.rate_per_s:
             self.bucket = _bucket(subscription)
         self.subscription, self.composer, self.endpoint, self.host = subscription, composer, endpoint, host
         self.line = None  # a line at its former host would wait for others' answers
 
+    def forget(self, at_ms: int) -> None:
+        """What was learnt of the endpoint before ``at_ms`` (Unix) holds no longer: it is like a new one."""
+        self.reset_at_ms = at_ms
+        self.breaker.reset()
+        self.pace.restart()
+        self.failures.succeeded()
+        self.disabled = None
+        self.is_proven = False
+        self.has_failed = False
+
     # ── waiting ─────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def is_parking(self) -> bool:
+        """Whether what it gets is parked: somebody paused it, or it is disabled."""
+        return self.subscription.paused or self.disabled is not None
 
     @property
     def waiting(self) -> int:
@@ -239,17 +260,21 @@ class Lane:
             self.pace.succeeded(
                 now_ms - started_ms, started_ms, now_ms, is_full=self.in_flight >= self.pace.limit
             )
+            if self.failures.attempts:
+                self.failures.succeeded()
             breaker = self.breaker
             if breaker.failures or breaker.state != "closed":
                 return self._reopen()
             return False
         self.has_failed = True
         if not isinstance(outcome, Deferred):
+            self.failures.failed(now_ms)
             return self._reopen() if self.breaker.state != "closed" else False  # it refuses, so it is there
         if not outcome.is_counted:
             if delivery.is_probe:
                 self.breaker.probe_lost()
             return False
+        self.failures.failed(now_ms)
         if outcome.slows_lane:
             self.pace.failed(started_ms, now_ms)
         if outcome.retry_after_ms:

@@ -14,16 +14,22 @@ from connector.core.composer import Composer
 from connector.core.matching import Matcher
 from connector.core.subscription import Subscription
 from connector.engine.lane import Host, Lane
-from connector.engine.ports import Endpoint, Sender
+from connector.engine.ports import Clock, Endpoint, Sender
 
 
 class Lanes:
     """All lanes by subscription id, and which of them want an event of a given type."""
 
     def __init__(
-        self, sender: Sender, compile_lane: Callable[[Subscription], Composer], *, breaker: BreakerRules
+        self,
+        sender: Sender,
+        compile_lane: Callable[[Subscription], Composer],
+        *,
+        breaker: BreakerRules,
+        clock: Clock,
     ) -> None:
         self._sender = sender
+        self._clock = clock
         self._compile = compile_lane
         self._breaker = breaker
         self._hosts: dict[str, Host] = {}
@@ -59,7 +65,7 @@ class Lanes:
                 changes.append((lane, one, *self._prepare(one)))
             lanes[one.id] = lane
         for lane, subscription, composer, endpoint in changes:
-            lane.change(subscription, composer, endpoint, self._host(subscription))
+            lane.change(subscription, composer, endpoint, self._host(subscription), self._clock.now_ms())
         removed = [lane for id_, lane in self._by_id.items() if id_ not in lanes]
         for lane in removed:
             lane.is_live = False
@@ -67,6 +73,13 @@ class Lanes:
         self._hosts = {lane.host.name: lane.host for lane in lanes.values()}
         self._matcher = Matcher((lane.subscription.events, lane) for lane in self._by_id.values())
         return removed + [lane for lane in self._by_id.values() if lane.subscription.paused and lane.waiting]
+
+    def share(self, fraction: float) -> None:
+        """Of every rate limit, this process may use this part from now on."""
+        now_ms = self._clock.monotonic_ms()
+        for lane in self._by_id.values():
+            if lane.bucket is not None and fraction:
+                lane.bucket.share(fraction, now_ms)
 
     def _prepare(self, subscription: Subscription) -> tuple[Composer, Endpoint]:
         composer = self._compile(subscription)

@@ -104,6 +104,15 @@ class Outbox:
         """Whose letters are under way, one entry per letter."""
         return [one.ticket for one in self.outgoing]
 
+    @property
+    def parking(self) -> set[str]:
+        """The subscriptions whose letters are on their way to the parked topic."""
+        return {
+            one.trail.subscription_id
+            for one in self.outgoing
+            if isinstance(one.destination, ToParked) and isinstance(one.trail, Trail)
+        }
+
     def send(
         self, destination: Destination, record: Record, trail: Trail | PoisonTrail, ticket: Ticket,
         done: Callable[[Destination], None], dropped: Callable[[], None],

@@ -7,6 +7,7 @@ second and a worker that starts later still learns it. What is written on it, an
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -32,3 +33,19 @@ class Board(Protocol):
 
     async def close(self) -> None:
         """Wait, for a bounded time, until what was posted is written; then stop telling."""
+
+
+class Alone:
+    """A board that nobody else reads: of a dry run, which tells nobody anything."""
+
+    def start(self, on_record: Callable[[bytes, bytes | None], None]) -> None:
+        self._on_record = on_record
+
+    async def caught_up(self) -> None:
+        """At once: there was nothing before."""
+
+    def post(self, key: bytes, value: bytes | None) -> None:
+        asyncio.get_running_loop().call_soon(self._on_record, key, value)
+
+    async def close(self) -> None:
+        """Nothing is under way for longer than a turn of the loop."""

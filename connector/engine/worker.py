@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from connector.core.accounts import Accounts, InHand
 from connector.core.breaker import BreakerRules
 from connector.core.composer import Composer
+from connector.core.disabling import DisableRules
 from connector.core.outage import Outage
 from connector.core.subscription import Subscription
 from connector.engine.departures import Departures
@@ -22,12 +23,15 @@ from connector.engine.dispatcher import Dispatcher, DispatchLimits
 from connector.engine.events import EventIntake
 from connector.engine.flow import FlowLimits
 from connector.engine.intake import Intake
+from connector.engine.knowledge import Knowledge
 from connector.engine.lanes import Lanes
 from connector.engine.outbox import Outbox
 from connector.engine.ports import Clock, Decoder, Log, Sender, Source, Writer
+from connector.engine.presence import Presence
 from connector.engine.pump import Pump
 from connector.engine.schemas import SchemaWait
 from connector.engine.settlement import Settlement
+from connector.engine.shared import Board
 from connector.engine.tasks import Tasks
 from connector.engine.tiers import TierIntake
 
@@ -43,6 +47,7 @@ class WorkerLimits:
     tier_flow: FlowLimits
     dispatch: DispatchLimits
     breaker: BreakerRules
+    disable: DisableRules
     commit_interval_ms: int
     settled_per_commit: int
     poison_run_max: int
@@ -61,6 +66,8 @@ class Worker:
         tier_source: Source | None,
         writer: Writer,
         sender: Sender,
+        board: Board,
+        worker_id: str,
         decoder: Decoder,
         compile_composer: Callable[[Subscription], Composer],
         limits: WorkerLimits,
@@ -78,7 +85,20 @@ class Worker:
         self._tasks = Tasks(log, on_fatal)
         self._is_stopping = False
         settlement = Settlement(self.accounts)
-        self.lanes = Lanes(sender, compile_composer, breaker=limits.breaker)
+        self.lanes = Lanes(sender, compile_composer, breaker=limits.breaker, clock=clock)
+        self._board = board
+        self._presence = Presence(board, clock, worker_id)
+        self._share = 0.0
+        self._clock = clock
+        self.knowledge = Knowledge(
+            board=board,
+            presence=self._presence,
+            worker_id=worker_id,
+            lanes=self.lanes,
+            clock=clock,
+            log=log,
+            on_change=lambda lane: self.dispatcher.heard(lane),
+        )
         self.outbox = Outbox(writer, prefix=prefix, accounts=self.accounts, clock=clock, log=log)
         self.schemas = SchemaWait(decoder, clock, self._tasks.spawn, log)
         departures = Departures(
@@ -92,7 +112,9 @@ class Worker:
             settlement=settlement,
             accounts=self.accounts,
             limits=limits.dispatch,
+            disabling=limits.disable,
             outage=Outage(),
+            news=self.knowledge,
             clock=clock,
             log=log,
         )
@@ -148,13 +170,21 @@ class Worker:
         at least one). Raises :class:`~connector.engine.ports.ForbiddenTarget` and changes nothing when
         a URL may never be sent to."""
         assert tiers, "a delivery that cannot be tried needs a place to wait"
+        before = set(self.lanes)
         evicted = self.lanes.replace(subscriptions)
+        self.knowledge.viewed(lane for lane in self.lanes if lane not in before)
         self.outbox.tiers = tuple(tiers)
         self.dispatcher.changed(evicted)
 
+    async def learn(self) -> None:
+        """Learn what the other workers know, as long as it takes."""
+        self.knowledge.start()
+        await self.knowledge.caught_up()
+
     def start(self) -> None:
-        """Join the groups and work. :meth:`view` comes first."""
+        """Join the groups and work. :meth:`learn` and :meth:`view` come first."""
         assert self.outbox.tiers, "the view is complete before a group is joined"
+        self._tasks.spawn(self._presence.run(), "presence")
         for pump in self.pumps:
             pump.start()
         self._tasks.spawn(self._look_for_ever(), "look")
@@ -175,6 +205,8 @@ class Worker:
         await asyncio.gather(
             self._source.close(), *([self._tier_source.close()] if self._tier_source else [])
         )
+        self._presence.leave()
+        await self._board.close()
         await self._writer.close()
         await self._sender.close()
         await self._tasks.close()
@@ -189,8 +221,20 @@ class Worker:
         while True:
             await asyncio.sleep(LOOK_MS / 1_000)
             self.dispatcher.look()
+            self._presence.park(self._parking())
+            self._take_share()
             for pump in self.pumps:
                 pump.unblock()
+
+    def _parking(self) -> set[str]:
+        """The subscriptions for which letters are parked here, or may be on their way to it."""
+        return {lane.subscription.id for lane in self.lanes if lane.is_parking} | self.outbox.parking
+
+    def _take_share(self) -> None:
+        share = self._presence.share(self._clock.monotonic_ms())
+        if share != self._share:
+            self._share = share
+            self.lanes.share(share)
 
     # ── what it has to say ──────────────────────────────────────────────────────────────────────
 

@@ -66,6 +66,21 @@ class BreakerSettings(Declared):
     )
 
 
+class DisableSettings(Declared):
+    after_ms: Milliseconds = Field(
+        default=5 * 24 * 60 * 60 * 1000,
+        ge=1_000,
+        description="A subscription is disabled by itself when its endpoint has accepted nothing for so long, "
+        "in ms. Five days outlast a long weekend.",
+    )
+    attempts: int = Field(
+        default=20,
+        ge=0,
+        description="And when so many attempts in a row have failed. 20, so that an endpoint that is called "
+        "once a day is not disabled after one bad week. 0: never.",
+    )
+
+
 class DeliverySettings(Declared):
     in_flight_max: int = Field(
         default=2_048,
@@ -135,6 +150,7 @@ class DeliverySettings(Declared):
     )
     lane: LaneSettings = LaneSettings()
     breaker: BreakerSettings = BreakerSettings()
+    disable: DisableSettings = DisableSettings()
 
 
 class GuardSettings(Declared):

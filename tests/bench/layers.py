@@ -22,6 +22,7 @@ from connector.avro.topic_format import EventMapping, Field, TopicFormat
 from connector.core.breaker import BreakerRules
 from connector.core.composer import Composer, compile_composer
 from connector.core.dialect import DIALECTS
+from connector.core.disabling import DisableRules
 from connector.core.event import Decoded, Event
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Headers, Record
@@ -41,6 +42,7 @@ from connector.engine.ports import (
     SchemaReady,
     TopicPartition,
 )
+from connector.engine.shared import Alone
 from connector.engine.worker import Worker, WorkerLimits
 from connector.kafka.access import Access, consumer_properties
 from connector.kafka.intake import Held, sort
@@ -315,6 +317,8 @@ async def _engine(records: Sequence[Record], events: Sequence[Event]) -> float:
 async def _engine_us(records: Sequence[Record], events: Sequence[Event]) -> float:
     flow = FlowLimits(window_records_max=2_000, window_bytes_max=16 << 20)
     worker = Worker(
+        board=Alone(),
+        worker_id="bench",
         prefix="bench",
         source=_Memory(records),
         tier_source=None,
@@ -329,6 +333,7 @@ async def _engine_us(records: Sequence[Record], events: Sequence[Event]) -> floa
                 in_flight_max=2_048, host_in_flight_max=256, in_hand_max=20_000, wait_max_ms=5_000
             ),
             breaker=BreakerRules(),
+            disable=DisableRules(),
             commit_interval_ms=1_000,
             settled_per_commit=5_000,
             poison_run_max=1_000,
@@ -339,6 +344,7 @@ async def _engine_us(records: Sequence[Record], events: Sequence[Event]) -> floa
         on_fatal=_fail,
     )
     declared = subscriptions([f"http://127.0.0.1/{host}" for host in range(_HOSTS)])
+    worker.knowledge.start()
     worker.view([_subscription(id=one["id"], events=tuple(one["events"])) for one in declared], [5_000])
     gc.collect()
     begun_s = process_time()

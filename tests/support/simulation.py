@@ -27,6 +27,7 @@ from random import Random
 from typing import Any
 
 from connector.core.breaker import BreakerRules
+from connector.core.disabling import DisableRules
 from connector.core.event import Decoded, Event, NeedsSchema, Poison, Skipped
 from connector.core.headers import Decoded as ReadTrail
 from connector.core.headers import DecodedPoison, decode_dead
@@ -136,6 +137,7 @@ class Simulation:
             breaker=BreakerRules(
                 failures_to_open=chance.choice((0, 1, 5)), cool_down_ms=chance.choice((500, 30_000))
             ),
+            disable=DisableRules(after_ms=60_000, attempts=chance.choice((0, 20))),
             commit_interval_ms=1_000,
             settled_per_commit=chance.choice((1, 20, 5_000)),
             poison_run_max=1_000,

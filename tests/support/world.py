@@ -11,6 +11,7 @@ from typing import Any
 from connector.core.breaker import BreakerRules
 from connector.core.composer import compile_composer
 from connector.core.dialect import DIALECTS
+from connector.core.disabling import DisableRules
 from connector.core.event import Decoded, Event
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Record
@@ -26,6 +27,7 @@ from connector.engine.ports import (
     SchemaReady,
     TopicPartition,
 )
+from connector.engine.shared import Alone, Board
 from connector.engine.worker import Worker, WorkerLimits
 from tests.support.fake_kafka import PREFIX, Cluster, FakeSource, FakeWriter
 from tests.support.virtual_time import VirtualClock
@@ -185,6 +187,7 @@ LIMITS = WorkerLimits(
         in_flight_max=200, host_in_flight_max=100, in_hand_max=400, wait_max_ms=5_000
     ),
     breaker=BreakerRules(failures_to_open=0),
+    disable=DisableRules(),
     commit_interval_ms=1_000,
     settled_per_commit=5_000,
     poison_run_max=100,
@@ -211,7 +214,8 @@ class World:
 
     def __init__(
         self, cluster: Cluster, sender: FakeSender, *, limits: WorkerLimits = LIMITS,
-        clock: Clock | None = None, decoder: Decoder | None = None,
+        clock: Clock | None = None, decoder: Decoder | None = None, board: Board | None = None,
+        worker_id: str = "w1",
     ) -> None:  # fmt: skip
         self.cluster = cluster
         self.clock = clock or cluster.clock
@@ -228,6 +232,8 @@ class World:
             tier_source=self.tier_source,
             writer=self.writer,
             sender=sender,
+            board=board or Alone(),
+            worker_id=worker_id,
             decoder=self.decoder,
             compile_composer=lambda one: compile_composer(one.dialect, one.secrets),
             limits=limits,
@@ -235,6 +241,7 @@ class World:
             log=self.log,
             on_fatal=self.fatal.append,
         )
+        self.worker.knowledge.start()
         self._answers = 0
         sender.audit = self._audit
 

@@ -1,0 +1,167 @@
+"""Knowledge: what this worker learns of endpoints, told to the others, and what they tell, applied here.
+
+Everything is told through the board, newest value per key. News of one subscription is merged, not taken
+over: two workers may learn different things in the same second, and the later record replaces the earlier
+one on the board. So whoever hears less than it knows says again what it knows.
+
+A breaker judges for itself (:meth:`~connector.core.breaker.Breaker.adopt`). *Disabled* holds until a reset
+that is later: an operator's, or that of a worker whose probe succeeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, assert_never
+
+from connector.core.sharing import (
+    BacklogNews,
+    EndpointNews,
+    Fault,
+    Forgotten,
+    WorkerNews,
+    decode,
+    encode,
+)
+from connector.engine.lane import Lane
+from connector.engine.lanes import Lanes
+from connector.engine.ports import Clock, Log
+from connector.engine.presence import Presence
+from connector.engine.shared import Board
+
+UNKNOWN_MAX: Final = 20_000
+"""News kept of subscriptions that are not in our view yet; the oldest are forgotten."""
+
+_BACKLOG = "backlog/"
+
+
+class Knowledge:
+    """Keeps lanes and board in step. ``on_change`` is called for a lane whose breaker, or whether it is
+    disabled, was changed by what others told."""
+
+    def __init__(
+        self,
+        *,
+        board: Board,
+        presence: Presence,
+        worker_id: str,
+        lanes: Lanes,
+        clock: Clock,
+        log: Log,
+        on_change: Callable[[Lane], None],
+    ) -> None:
+        self._board = board
+        self._presence = presence
+        self._worker_id = worker_id
+        self._lanes = lanes
+        self._clock = clock
+        self._log = log
+        self._on_change = on_change
+        self._unknown: dict[str, EndpointNews] = {}
+        self.backlogs: dict[str, BacklogNews] = {}
+        """By subscription: whether something may lie parked for it, and how far that was replayed."""
+
+    def start(self) -> None:
+        """Begin to hear."""
+        self._board.start(self._on_record)
+
+    async def caught_up(self) -> None:
+        """Wait until all that was known before is known here."""
+        await self._board.caught_up()
+
+    def tell(self, lane: Lane) -> None:
+        """Something about this lane has changed here."""
+        self._board.post(*encode(self._news_of(lane)))
+
+    def viewed(self, lanes: Iterable[Lane]) -> None:
+        """These lanes are new: what was heard of them before they were is applied."""
+        for lane in lanes:
+            news = self._unknown.pop(lane.subscription.id, None)
+            if news is not None:
+                self._apply(lane, news)
+
+    def announce_parking(self, lane: Lane) -> None:
+        """What this lane gets is parked from now on: somebody must look there when it is resumed."""
+        id_ = lane.subscription.id
+        if not self.is_parking_announced(id_):
+            known = self.backlogs.get(id_)
+            self.post_backlog(
+                BacklogNews(
+                    subscription_id=id_,
+                    at_ms=self._clock.now_ms(),
+                    cursor=known.cursor if known is not None else {},
+                    is_done=False,
+                )
+            )
+
+    def is_parking_announced(self, subscription_id: str) -> bool:
+        """Whether all know that something may lie parked for this one: before, nothing is parked."""
+        backlog = self.backlogs.get(subscription_id)
+        return backlog is not None and not backlog.is_done
+
+    def post_backlog(self, news: BacklogNews) -> None:
+        """Tell how far a backlog is replayed."""
+        self._board.post(*encode(news))
+
+    # ── hearing ─────────────────────────────────────────────────────────────────────────────────
+
+    def _on_record(self, key: bytes, value: bytes | None) -> None:
+        news = decode(key, value)
+        self._presence.heard(news)
+        match news:
+            case EndpointNews():
+                self._heard(news)
+            case BacklogNews():
+                self.backlogs[news.subscription_id] = news
+            case Forgotten(key=name):
+                if name.startswith(_BACKLOG):
+                    self.backlogs.pop(name.removeprefix(_BACKLOG), None)
+            case Fault(key=name, why=why):
+                self._log.warning("news that cannot be read", key=name, why=why)
+            case WorkerNews():
+                pass
+            case _:
+                assert_never(news)
+
+    def _heard(self, news: EndpointNews) -> None:
+        lane = self._lanes.get(news.subscription_id)
+        if lane is not None:
+            self._apply(lane, news)
+            return
+        self._unknown.pop(news.subscription_id, None)
+        self._unknown[news.subscription_id] = news
+        if len(self._unknown) > UNKNOWN_MAX:
+            del self._unknown[next(iter(self._unknown))]
+
+    def _apply(self, lane: Lane, news: EndpointNews) -> None:
+        now_ms = self._clock.now_ms()
+        has_changed = False
+        if news.reset_at_ms > lane.reset_at_ms:
+            lane.forget(news.reset_at_ms)
+            has_changed = True
+        elif news.reset_at_ms < lane.reset_at_ms:
+            self.tell(lane)  # it was learnt before that
+            return
+        if lane.breaker.adopt(news.breaker, now_ms):
+            has_changed = True
+        if news.disabled is not None and lane.disabled is None:
+            lane.disabled = news.disabled
+            has_changed = True
+        elif news.disabled is None and lane.disabled is not None:
+            self.tell(lane)  # another's news took the place of ours
+        if news.failing_since_ms and news.failed_attempts > lane.failures.attempts:
+            lane.failures.since_ms = news.failing_since_ms
+            lane.failures.attempts = news.failed_attempts
+        if has_changed:
+            self._on_change(lane)
+
+    def _news_of(self, lane: Lane) -> EndpointNews:
+        return EndpointNews(
+            subscription_id=lane.subscription.id,
+            worker=self._worker_id,
+            at_ms=self._clock.now_ms(),
+            breaker=lane.breaker.snapshot(),
+            disabled=lane.disabled,
+            failing_since_ms=lane.failures.since_ms,
+            failed_attempts=lane.failures.attempts,
+            reset_at_ms=lane.reset_at_ms,
+        )
