@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
 
+from connector.declared.explain import FaultAt, nearest
 from connector.declared.kinds import Declared
+from connector.kafka.properties import USUAL, is_known, value_fault
 from connector.settings.secret import SecretText
 
 _OWNED = {
@@ -35,6 +37,8 @@ def _as_librdkafka_writes(value: object) -> object:
 def _is_free(name: str) -> str:
     if name in _OWNED:
         raise ValueError(_OWNED[name])
+    if not is_known(name):
+        raise ValueError(f"librdkafka has no such property{nearest(name, USUAL)}")
     return name
 
 
@@ -59,6 +63,14 @@ class KafkaSettings(Declared):
         description="Any further librdkafka property (SASL, SSL, client.rack, …), as text, {env: NAME} or "
         "{file: PATH}. Treated as secret, all of them: some are.",
     )
+
+    @field_validator("properties")
+    @classmethod
+    def _can_be_used(cls, properties: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, value in properties.items():
+            if fault := value_fault(name, value.get_secret_value()):
+                raise FaultAt((name,), fault)
+        return properties
 
     def client_properties(self) -> dict[str, str]:
         """What librdkafka is told, in plain text. Secret: never print it."""
