@@ -9,7 +9,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_va
 
 from connector.declared.explain import FaultAt, nearest
 from connector.declared.kinds import Declared
-from connector.kafka.properties import USUAL, is_known, value_fault
 from connector.settings.secret import SecretText
 
 _OWNED = {
@@ -37,6 +36,8 @@ def _as_librdkafka_writes(value: object) -> object:
 def _is_free(name: str) -> str:
     if name in _OWNED:
         raise ValueError(_OWNED[name])
+    from connector.kafka.properties import USUAL, is_known  # the client is heavy, and help has no use for it
+
     if not is_known(name):
         raise ValueError(f"librdkafka has no such property{nearest(name, USUAL)}")
     return name
@@ -67,6 +68,8 @@ class KafkaSettings(Declared):
     @field_validator("properties")
     @classmethod
     def _can_be_used(cls, properties: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        from connector.kafka.properties import value_fault  # as above
+
         for name, value in properties.items():
             if fault := value_fault(name, value.get_secret_value()):
                 raise FaultAt((name,), fault)
