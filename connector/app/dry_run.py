@@ -11,7 +11,8 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 from connector.app.adapters import (
     access_of,
@@ -23,12 +24,14 @@ from connector.app.adapters import (
     sender_of,
 )
 from connector.app.refusal import Failed, Refusal, refusing
+from connector.core.headers import ORIGINAL_PREFIX, OWN_PREFIX
 from connector.core.ladder import tiers_of
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Headers
 from connector.core.subscription import DIRECT, Egress, TlsIdentity
 from connector.core.topic_names import matched
 from connector.engine.clock import SystemClock
+from connector.engine.lane import Delivery
 from connector.engine.ports import Endpoint, NotWritten
 from connector.engine.shared import Alone
 from connector.engine.worker import Worker
@@ -40,7 +43,44 @@ from connector.subscriptions.file import Unusable, load_subscriptions
 from connector.telemetry.logs import make_log
 from connector.webhook.router import SenderRouter
 
-Show = Callable[[dict[str, object]], None]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coordinates:
+    """Where a record was read."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WouldSend:
+    """A POST that a worker would make: one delivery of ``record`` to ``subscription``."""
+
+    would: Literal["send"] = "send"
+    record: Coordinates
+    subscription: str
+    url: str
+    headers: dict[str, str]
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WouldWrite:
+    """A letter that a worker would write to ``topic``. ``subscription`` is empty for a poison record, which
+    is nobody's delivery yet; ``headers`` are the connector's own."""
+
+    would: Literal["write"] = "write"
+    record: Coordinates
+    subscription: str
+    topic: str
+    headers: dict[str, str]
+
+
+Show = Callable[[WouldSend | WouldWrite], None]
 
 
 class DrySender:
@@ -62,13 +102,20 @@ class DrySender:
         return self._real.endpoint(url, headers=headers, content_type=content_type, tls=tls, egress=egress)
 
     def post(
-        self, endpoint: Endpoint, headers: bytes, body: bytes, timeout_ms: int, context: Any,
-        done: Callable[[Any, Reply | Failure], None],
+        self, endpoint: Endpoint, headers: bytes, body: bytes, timeout_ms: int, context: Delivery,
+        done: Callable[[Delivery, Reply | Failure], None],
     ) -> None:  # fmt: skip
+        """``context`` is what the dispatcher wants back: the delivery."""
         del timeout_ms
-        lines = dict(line.split(": ", 1) for line in headers.decode("latin-1").splitlines())
+        record = context.record
         self._show(
-            {"would": "send", "url": endpoint.url, "headers": lines, "body": body.decode("utf-8", "replace")}
+            WouldSend(
+                record=Coordinates(topic=record.topic, partition=record.partition, offset=record.offset),
+                subscription=context.lane.subscription.id,
+                url=endpoint.url,
+                headers=dict(line.split(": ", 1) for line in headers.decode("latin-1").splitlines()),
+                body=body.decode("utf-8", "replace"),
+            )
         )
         asyncio.get_running_loop().call_soon(done, context, Reply(200))
 
@@ -93,9 +140,15 @@ class DryWriter:
         ours = {
             name: (text or b"").decode("utf-8", "replace")
             for name, text in headers
-            if name.startswith("webhook.")
+            if name.startswith(OWN_PREFIX) and not name.startswith(ORIGINAL_PREFIX)
         }
-        self._show({"would": "write", "topic": topic, "headers": ours})
+        record = Coordinates(
+            topic=ours[f"{OWN_PREFIX}topic"],
+            partition=int(ours[f"{OWN_PREFIX}partition"]),
+            offset=int(ours[f"{OWN_PREFIX}offset"]),
+        )
+        subscription = ours.get(f"{OWN_PREFIX}subscription-id", "")
+        self._show(WouldWrite(record=record, subscription=subscription, topic=topic, headers=ours))
         asyncio.get_running_loop().call_soon(done, None)
 
     async def close(self) -> None:

@@ -45,6 +45,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         print(line.rstrip())
 
 
+def printable(text: str) -> str:
+    """``text`` from strangers, for a terminal: what is not printable could command it."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+
+
 def print_problem(text: str) -> None:
     """One line for people, beside the result."""
     print(text, file=sys.stderr)

@@ -209,24 +209,27 @@ class Breaker:
     def adopt(self, snapshot: BreakerSnapshot, now_ms: int) -> bool:
         """Judge what another worker learnt. Returns whether the state or ``until_ms`` changed.
 
-        An open one shuts ours until the later of both, unless it is over, or it tells of an opening whose end
-        we have seen ourselves. A closed one counts as a success of our own, and so does not end a hold-off,
-        if the opening whose end it tells of is not older than ours: a worker that was never shut, or only
-        before, has not tried since. Clocks that differ can only cost a probe, or the rest of a cool-down.
+        An open one shuts ours until the later of both, unless it is over, or failures shut it and we have
+        seen the end of that opening, or of a later one, ourselves. A closed one counts as a success of our
+        own, and so does not end a hold-off, if the opening whose end it tells of is not older than ours: a
+        worker that was never shut, or only before, has not tried since. Clocks that differ can only cost a
+        probe, or the rest of a cool-down.
         """
         if snapshot.state == "closed":
             return self.state != "closed" and snapshot.opened_ms >= self.opened_ms and self.succeeded()
         until_ms = min(snapshot.until_ms, now_ms + HOLD_OFF_MAX_MS)
-        is_seen_over = self.state == "closed" and snapshot.opened_ms <= self.opened_ms
-        if until_ms <= max(now_ms, self.until_ms) or is_seen_over:
+        is_held_off = snapshot.why == RETRY_AFTER
+        is_seen_over = not is_held_off and self.state == "closed" and snapshot.opened_ms <= self.opened_ms
+        if until_ms <= now_ms or is_seen_over:
             return False
-        self._turn("hold off" if snapshot.why == RETRY_AFTER else "told open")
+        before_ms = self.until_ms
+        has_turned = self._turn("hold off" if is_held_off else "told open")
         why = RETRY_AFTER if self._mode == "held off" else snapshot.why
-        self._shut(until_ms, max(snapshot.opened_ms, self.opened_ms), why)
+        self._shut(max(until_ms, before_ms), max(snapshot.opened_ms, self.opened_ms), why)
         self.failures = max(self.failures, snapshot.failures)
         longer_ms = max(self.cool_down_ms, snapshot.cool_down_ms)
         self.cool_down_ms = min(longer_ms, self._rules.cool_down_max_ms)
-        return True
+        return has_turned or self.until_ms != before_ms
 
     def _shut(self, until_ms: int, opened_ms: int, why: str) -> None:
         self.until_ms = until_ms

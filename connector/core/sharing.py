@@ -133,7 +133,8 @@ def _breaker_content(breaker: BreakerSnapshot) -> dict[str, Any]:
 
 
 def _disabled_content(disabled: Disabled) -> dict[str, Any]:
-    return {"since_ms": disabled.since_ms, "why": disabled.why, "probes_at_ms": disabled.probes_at_ms}
+    why = disabled.why[:_TEXT_CHARS_MAX]
+    return {"since_ms": disabled.since_ms, "why": why, "probes_at_ms": disabled.probes_at_ms}
 
 
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
 
+from connector.declared.explain import FaultAt, nearest
 from connector.declared.kinds import Declared
 from connector.settings.secret import SecretText
 
@@ -35,6 +36,10 @@ def _as_librdkafka_writes(value: object) -> object:
 def _is_free(name: str) -> str:
     if name in _OWNED:
         raise ValueError(_OWNED[name])
+    from connector.kafka.properties import USUAL, is_known  # the client is heavy, and help has no use for it
+
+    if not is_known(name):
+        raise ValueError(f"librdkafka has no such property{nearest(name, USUAL)}")
     return name
 
 
@@ -59,6 +64,16 @@ class KafkaSettings(Declared):
         description="Any further librdkafka property (SASL, SSL, client.rack, …), as text, {env: NAME} or "
         "{file: PATH}. Treated as secret, all of them: some are.",
     )
+
+    @field_validator("properties")
+    @classmethod
+    def _can_be_used(cls, properties: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        from connector.kafka.properties import value_fault  # as above
+
+        for name, value in properties.items():
+            if fault := value_fault(name, value.get_secret_value()):
+                raise FaultAt((name,), fault)
+        return properties
 
     def client_properties(self) -> dict[str, str]:
         """What librdkafka is told, in plain text. Secret: never print it."""

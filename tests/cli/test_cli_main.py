@@ -152,3 +152,9 @@ def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
         )
 
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_run_prints_json_only_of_a_dry_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--json"]) == 2
+
+    assert "--json goes with --dry-run; how the log looks is --log-format" in capsys.readouterr().err

@@ -385,12 +385,15 @@ def test_the_findings_as_json(
 def test_a_property_that_cannot_be_used_ends_with_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], load: Load
 ) -> None:
-    load("k:9092", kafka={"bootstrap_servers": "k:9092", "properties": {"nonsense": "1"}})
+    load("k:9092")
+    given = {"kafka": {"bootstrap_servers": "k:9092", "properties": {"security.protocl": "ssl"}}}
+    (tmp_path / "settings.yaml").write_text(json.dumps(given))
 
     code = main(["doctor", "--config", str(tmp_path / "settings.yaml")])
 
     assert code == 2
-    assert "nonsense" in capsys.readouterr().err
+    told = "settings.yaml:1:58: kafka.properties.security.protocl: librdkafka has no such property; did you "
+    assert told in capsys.readouterr().err
 
 
 def test_help_explains_the_marks_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:

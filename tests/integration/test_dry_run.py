@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
 
 from connector.core.dialect import WEBHOOKS_V1
 from connector.core.verify import verify
@@ -40,10 +40,14 @@ class DryRun:
         self._process = process
         self._output = output
 
+    @property
+    def lines(self) -> list[str]:
+        """What it has said; a line still being written is left out."""
+        return self._output.read_text().rpartition("\n")[0].splitlines()
+
     def shown(self, would: str) -> list[dict[str, Any]]:
-        """What it has said it would do; lines still being written are left out."""
-        whole = self._output.read_text().rpartition("\n")[0]
-        lines = (json.loads(line) for line in whole.splitlines())
+        """What it has said it would do, as JSON."""
+        lines = (json.loads(line) for line in self.lines)
         return [line for line in lines if line["would"] == would]
 
     def stop(self) -> int:
@@ -52,12 +56,12 @@ class DryRun:
 
 
 @contextmanager
-def dry_run(settings: dict[str, Any], folder: Path) -> Iterator[DryRun]:
+def dry_run(settings: dict[str, Any], folder: Path, *flags: str) -> Iterator[DryRun]:
     config, output = folder / "dry.json", folder / "dry.out"
     config.write_text(json.dumps(settings))
     with output.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "connector", "run", "--dry-run", "--config", str(config)],
+            [sys.executable, "-m", "connector", "run", "--dry-run", *flags, "--config", str(config)],
             cwd=Path(__file__).parents[2],
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -120,7 +124,7 @@ def test_beside_a_live_worker_it_takes_nothing_and_leaves_nothing(
         with ConnectorProcess(settings, tmp_path) as live:
             live.await_ready()
             with (
-                dry_run(settings, tmp_path) as dry,
+                dry_run(settings, tmp_path, "--json") as dry,
                 Feeder(kafka.bootstrap_servers, topic, rate_per_s=300, records=EVENTS) as feeder,
             ):
                 feeder.join()
@@ -146,6 +150,10 @@ def test_beside_a_live_worker_it_takes_nothing_and_leaves_nothing(
     first = sends[0]
     assert verify(WEBHOOKS_V1, SECRET, first["headers"], first["body"].encode(), 0).is_valid
     assert {each["topic"] for each in writes} == {f"{names.prefix}.parked"}
+    for shown, subscription_id in ((sends, "one"), (writes, "parked")):
+        assert {each["subscription"] for each in shown} == {subscription_id}
+        assert {each["record"]["topic"] for each in shown} == {topic}
+        assert len({(each["record"]["partition"], each["record"]["offset"]) for each in shown}) == EVENTS
 
     # It joined no group, committed nothing, and of what was written all is the live worker's.
     assert groups(kafka) - groups_before == {names.group, f"{names.group}.retry"}
@@ -171,7 +179,7 @@ def test_alone_it_needs_no_topics_of_its_own_and_makes_none(
     groups_before = groups(kafka)
 
     with (
-        dry_run(settings, tmp_path) as dry,
+        dry_run(settings, tmp_path, "--json") as dry,
         Feeder(kafka.bootstrap_servers, topic, rate_per_s=300, records=3) as feeder,
     ):
         feeder.join()
@@ -180,3 +188,33 @@ def test_alone_it_needs_no_topics_of_its_own_and_makes_none(
 
     assert records_written(kafka, names.prefix) == {}
     assert groups(kafka) == groups_before
+
+
+def test_for_people_each_delivery_begins_with_its_record_and_subscription(
+    kafka: KafkaCluster, names: Names, tmp_path: Path
+) -> None:
+    topic = names.topic()
+    kafka.create_topic(topic)
+    url = "http://127.0.0.1:1/hook"
+    write_subscriptions(
+        tmp_path, [subscription("one", url), subscription("parked", "http://127.0.0.1:1/", paused=True)]
+    )
+    settings = settings_for(
+        names, tmp_path, bootstrap_servers=kafka.bootstrap_servers, topics=[{"name": topic, "format": "json"}]
+    )
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
+    for value in (b'{"id": "a"}', b"no JSON"):
+        producer.produce(topic, value)
+    assert producer.flush(20) == 0
+
+    with dry_run(settings, tmp_path) as dry:
+        wait_until(lambda: len([line for line in dry.lines if "would" in line]) == 3, "all three are shown")
+        wait_until(lambda: "  webhook.reason: poison" in dry.lines, "the letter is shown whole")
+        assert dry.stop() == 0
+
+    assert sorted(line for line in dry.lines if not line.startswith("  ")) == [
+        f"{topic}[0]@0 for one: would send to {url}",
+        f"{topic}[0]@0 for parked: would write a letter to {names.prefix}.parked",
+        f"{topic}[0]@1: would write a letter to {names.prefix}.dead-letters",
+    ]
+    assert any(line.lower().startswith("  x-webhook-signature: ") for line in dry.lines)

@@ -303,7 +303,8 @@ def test_one_broker_without_a_word_that_loss_may_be_is_refused(
 @pytest.mark.parametrize(
     ("properties", "message"),
     [
-        ({"nonsense": "1"}, 'No such configuration property: "nonsense"'),
+        ({"sasl.usernme": "1"}, "properties.sasl.usernme: librdkafka has no such property; did you mean"),
+        ({"security.protocol": "sasl"}, 'properties.security.protocol: Invalid value "sasl" for'),
         ({"partitioner": "random"}, "Kafka property partitioner is set by the connector"),
         ({"security.protocol": "ssl", "ssl.ca.location": "/none.pem"}, "ssl.ca.location"),
     ],

@@ -52,6 +52,17 @@ def _mistakes(file: Path | None = None, *flags: Flag, needs: tuple[str, ...] = (
         ("kafka: {properties: {group.id: a}}", "1:22: kafka.properties.group.id: set group instead"),
         ("kafka: {properties: {acks: 1}}", "1:22: kafka.properties.acks: every write is acknowledged by all "
          "in-sync replicas; remove it"),
+        ("kafka: {properties: {sasl.usernme: a}}", "1:22: kafka.properties.sasl.usernme: librdkafka has no "
+         "such property; did you mean sasl.username?"),
+        ("own_kafka: {properties: {error_cb: a}}", "1:26: own_kafka.properties.error_cb: librdkafka has no "
+         "such property"),
+        ("kafka: {properties: {security.protocol: sasl}}", "1:41: kafka.properties.security.protocol: "
+         'Invalid value "sasl" for configuration property "security.protocol"'),
+        ("kafka: {properties: {socket.timeout.ms: 5}}", "1:41: kafka.properties.socket.timeout.ms: "
+         'Configuration property "socket.timeout.ms" value 5 is outside allowed range 10..300000'),
+        ("kafka: {properties: {partitioner: random}}", "1:35: kafka.properties.partitioner: Kafka property "
+         "partitioner is set by the connector: records of a key must meet in one partition, whoever wrote "
+         "them. Remove it"),
         ("guard: {allow_networks: [10.0.0.1/8]}", "1:26: guard.allow_networks[0]: must be a network "
          "such as 10.1.0.0/16: 10.0.0.1/8 "
          "has host bits set"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from connector.cli.commands.subscriptions._loading import add_file, chosen_file, load_sound
 from connector.cli.exits import CommandFailed, Exit
-from connector.cli.printing import print_json, print_problem
+from connector.cli.printing import print_json, print_problem, printable
 
 if TYPE_CHECKING:
     from connector.app.trial import Trial
@@ -152,6 +152,4 @@ def _headers(reply: Reply) -> dict[str, str]:
 
 
 def _text(raw: bytes) -> str:
-    """For a terminal: what is not printable could command it."""
-    text = raw.decode("utf-8", "replace")
-    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+    return printable(raw.decode("utf-8", "replace"))

@@ -1,0 +1,119 @@
+"""Disabled is what failed long and often; then it is probed, ever more rarely."""
+
+from __future__ import annotations
+
+import pytest
+
+from connector.core.disabling import (
+    Disabled,
+    DisableRules,
+    FailureRun,
+    disable,
+    next_probe_ms,
+    why_disable,
+)
+from connector.core.outcome import Deferred, Outcome, Refused
+
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+NOW_MS = 1_700_000_000_000
+RULES = DisableRules()
+
+FAILED = Deferred(error_class="connect", detail="The connection was refused.")
+GONE = Refused(reason="gone", error_class="http-410", detail="The endpoint answered 410.", status=410)
+REFUSED = Refused(reason="refused", error_class="http-422", detail="The endpoint answered 422.", status=422)
+
+
+def run_of(attempts: int, *, every_ms: int) -> FailureRun:
+    """Failures in a row, the first at :data:`NOW_MS`."""
+    run = FailureRun()
+    for attempt in range(attempts):
+        run.failed(NOW_MS + attempt * every_ms)
+    return run
+
+
+def test_a_run_begins_with_its_first_failure_and_ends_with_a_success() -> None:
+    run = run_of(3, every_ms=1_000)
+    began = (run.since_ms, run.attempts)
+
+    run.succeeded()
+
+    assert began == (NOW_MS, 3)
+    assert (run.since_ms, run.attempts) == (0, 0)
+
+
+def test_a_run_goes_on_where_another_worker_left_it() -> None:
+    run = FailureRun(since_ms=NOW_MS - DAY_MS, attempts=7)
+
+    run.failed(NOW_MS)
+
+    assert (run.since_ms, run.attempts) == (NOW_MS - DAY_MS, 8)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "lasting_ms", "is_over"),
+    [
+        (20, 5 * DAY_MS, True),
+        (19, 5 * DAY_MS, False),
+        (20, 5 * DAY_MS - 1, False),
+        (10_000, DAY_MS, False),
+        (1, 30 * DAY_MS, False),
+        (0, 30 * DAY_MS, False),
+    ],
+)
+def test_it_takes_five_days_and_twenty_attempts(attempts: int, lasting_ms: int, is_over: bool) -> None:
+    run = run_of(attempts, every_ms=1)
+
+    assert run.is_over(NOW_MS + lasting_ms, RULES) is is_over
+
+
+def test_both_numbers_may_be_chosen() -> None:
+    run = run_of(2, every_ms=HOUR_MS)
+
+    assert run.is_over(NOW_MS + HOUR_MS, DisableRules(after_ms=HOUR_MS, attempts=2))
+
+
+def test_where_no_number_of_attempts_is_given_failing_never_disables() -> None:
+    run = run_of(10_000, every_ms=HOUR_MS)
+
+    assert not run.is_over(NOW_MS + 400 * DAY_MS, DisableRules(attempts=0))
+
+
+@pytest.mark.parametrize("outcome", [FAILED, REFUSED])
+def test_long_and_often_enough_says_how_long_and_how_often(outcome: Outcome) -> None:
+    run = run_of(40, every_ms=DAY_MS // 4)
+
+    why = why_disable(outcome, run, RULES, now_ms=NOW_MS + 10 * DAY_MS)
+
+    assert why == "40 attempts in a row have failed, for 10 days."
+
+
+def test_gone_is_reason_enough_at_once() -> None:
+    assert why_disable(GONE, run_of(1, every_ms=1), RULES, now_ms=NOW_MS) == "The endpoint answered 410."
+
+
+@pytest.mark.parametrize("outcome", [FAILED, REFUSED])
+def test_an_ordinary_failure_disables_nothing(outcome: Outcome) -> None:
+    assert why_disable(outcome, run_of(19, every_ms=DAY_MS), RULES, now_ms=NOW_MS + 19 * DAY_MS) == ""
+
+
+def test_the_first_probe_is_an_hour_away() -> None:
+    assert disable("Gone.", now_ms=NOW_MS) == Disabled(
+        since_ms=NOW_MS, why="Gone.", probes_at_ms=NOW_MS + HOUR_MS
+    )
+
+
+def test_probes_double_their_distance_up_to_a_day() -> None:
+    waits_h = []
+    now_ms = NOW_MS
+
+    for _ in range(8):
+        probe_ms = next_probe_ms(since_ms=NOW_MS, now_ms=now_ms)
+        waits_h.append((probe_ms - now_ms) // HOUR_MS)
+        now_ms = probe_ms
+
+    assert waits_h == [1, 2, 4, 8, 16, 24, 24, 24]
+
+
+def test_a_clock_that_was_set_back_brings_the_first_distance() -> None:
+    assert next_probe_ms(since_ms=NOW_MS, now_ms=NOW_MS - DAY_MS) == NOW_MS - DAY_MS + HOUR_MS

@@ -1,0 +1,55 @@
+"""The board keeps its contract on a real Apache Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from confluent_kafka import Producer
+
+from deploy.testbed import KafkaCluster
+from tests.contracts.board_contract import BoardContract, NewBoard, followed
+from tests.support.board_beds import Boards
+from tests.support.kafka_beds import ApacheBed
+from tests.support.names import Names
+
+
+class TestApacheKafka(BoardContract):
+    @pytest.fixture
+    def bed(self, kafka: KafkaCluster, names: Names) -> ApacheBed:
+        return ApacheBed(kafka, names)
+
+    @pytest.fixture
+    async def boards(self, bed: ApacheBed) -> AsyncIterator[Boards]:
+        async with Boards(bed) as boards:
+            bed.kafka.create_topic(boards.topic, cleanup_policy="compact")
+            yield boards
+
+    @pytest.fixture
+    def new_board(self, boards: Boards) -> NewBoard:
+        return boards.new
+
+    async def test_a_topic_made_anew_that_is_longer_than_the_old_one_is_read_from_its_start(
+        self, bed: ApacheBed, boards: Boards
+    ) -> None:
+        board = boards.new()
+        heard = await followed(board)
+        board.post(b"old", b"x")
+        await heard.until_newest(b"old", b"x")
+
+        # All of it while the loop stands still, so that the follower can only find out afterwards.
+        bed.kafka.delete_topic(boards.topic)
+        bed.kafka.create_topic(boards.topic, cleanup_policy="compact")
+        producer = Producer({"bootstrap.servers": bed.access.bootstrap_servers})
+        for n in range(50):
+            producer.produce(boards.topic, key=b"%d" % n, value=b"x")
+        assert producer.flush(20) == 0
+
+        await heard.until(lambda: len(heard.newest) == 51, "50 keys of the new topic")
+
+    async def test_no_group_comes_to_be(self, bed: ApacheBed, boards: Boards) -> None:
+        await followed(boards.new())
+
+        groups = bed.kafka.admin().list_consumer_groups(request_timeout=10).result().valid
+
+        assert [group.group_id for group in groups if boards.topic in group.group_id] == []
