@@ -262,6 +262,7 @@ class Dispatcher:
         if lane.breaker.state != "closed":
             delivery.is_probe = lane.breaker.ask(now_ms) == "probe"
         delivery.started_ms = now_ms
+        delivery.begun_ms = self._clock.monotonic_ms()
         delivery.body = body
         lane.attempts += 1
         self._places.occupy(delivery)

@@ -56,7 +56,8 @@ class Delivery:
     ``ticket`` is the record in hand that owes this delivery; ``record`` is the source record as first
     read, also when the delivery came from a tier; ``trail`` is what the tier's headers told of its past,
     ``None`` for a first attempt. ``body`` is what was sent in the attempt under way, which began at
-    ``started_ms`` (Unix) towards ``host``; ``queued_ms`` (monotonic) is when it began to wait for a place.
+    ``started_ms`` (Unix; ``begun_ms`` is the same on the monotonic clock) towards ``host``; ``queued_ms``
+    (monotonic) is when it began to wait for a place.
     ``is_probe``: its answer decides whether the breaker closes; ``is_unproven``: it has one of the places
     that lanes without a recent success share.
     """
@@ -68,6 +69,7 @@ class Delivery:
     trail: Trail | None = None
     queued_ms: int = 0
     started_ms: int = 0
+    begun_ms: int = 0
     body: bytes = b""
     host: Host = NOWHERE
     is_probe: bool = False
@@ -252,13 +254,14 @@ class Lane:
         self._roll(monotonic_ms)
         self._rate_count += 1
         self.is_in_the_way = False
-        started_ms = delivery.started_ms
+        begun_ms = delivery.begun_ms
         if isinstance(outcome, Delivered):
             self.has_failed = False
             self.is_proven = True
             self.proven_ms = monotonic_ms
-            self.pace.succeeded(
-                now_ms - started_ms, started_ms, now_ms, is_full=self.in_flight >= self.pace.limit
+            pace = self.pace
+            pace.succeeded(
+                monotonic_ms - begun_ms, begun_ms, monotonic_ms, is_full=self.in_flight >= pace.limit
             )
             if self.failures.attempts:
                 self.failures.succeeded()
@@ -276,7 +279,7 @@ class Lane:
             return False
         self.failures.failed(now_ms)
         if outcome.slows_lane:
-            self.pace.failed(started_ms, now_ms)
+            self.pace.failed(begun_ms, monotonic_ms)
         if outcome.retry_after_ms:
             return self.breaker.hold_off(now_ms + outcome.retry_after_ms, now_ms)
         return self.breaker.failed(now_ms, outcome.error_class, is_probe=delivery.is_probe)

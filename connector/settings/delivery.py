@@ -70,8 +70,8 @@ class DisableSettings(Declared):
     after_ms: Milliseconds = Field(
         default=5 * 24 * 60 * 60 * 1000,
         ge=1_000,
-        description="A subscription is disabled by itself when its endpoint has accepted nothing for so long, "
-        "in ms. Five days outlast a long weekend.",
+        description="A subscription is disabled by itself when its endpoint has accepted nothing for so "
+        "long, in ms. Five days outlast a long weekend.",
     )
     attempts: int = Field(
         default=20,

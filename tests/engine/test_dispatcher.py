@@ -179,7 +179,7 @@ async def test_pausing_parks_what_waits_and_lets_go_on_what_is_in_flight():
     await asyncio.sleep(0.5)
 
     world.worker.view([subscription("a", in_flight_max=2, paused=True)], [5_000])
-    await asyncio.sleep(5)
+    await asyncio.sleep(12)  # by a tier: before it is parked, all must know that there will be something
 
     assert world.accepted("a") == 2
     assert len(world.cluster.letters("webhooks.parked")) == 3

@@ -13,6 +13,7 @@ from connector.core.ledger import Ledger, Ticket
 from connector.core.outcome import Deferred, Delivered
 from connector.core.record import Record
 from connector.core.subscription import Egress, Subscription, TlsIdentity
+from connector.engine.clock import SystemClock
 from connector.engine.lane import UNBOUNDED, Delivery, Lane
 from connector.engine.lanes import Lanes
 from connector.engine.ports import ForbiddenTarget
@@ -42,6 +43,7 @@ def lanes(*subscriptions: Subscription, endpoints: Endpoints | None = None) -> L
         endpoints or Endpoints(),  # type: ignore[arg-type]  # the rest is not called
         lambda one: compile_composer(one.dialect, one.secrets),
         breaker=BreakerRules(failures_to_open=0),
+        clock=SystemClock(),
     )
     made.replace(subscriptions)
     return made

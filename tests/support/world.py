@@ -197,7 +197,7 @@ LIMITS = WorkerLimits(
 
 def limits(
     *, flow: dict[str, int] | None = None, tier_flow: dict[str, int] | None = None,
-    dispatch: dict[str, int] | None = None, **changes: int,
+    dispatch: dict[str, int] | None = None, **changes: Any,
 ) -> WorkerLimits:  # fmt: skip
     """:data:`LIMITS` with some of them changed."""
     return replace(
