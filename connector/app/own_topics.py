@@ -10,6 +10,7 @@ from connector.core.topic_check import Problem, TopicRole, TopicSpec
 from connector.core.topic_names import (
     dead_letters_topic,
     parked_topic,
+    shared_topic,
     sources_topic,
     tier_delay_ms,
     tier_topic,
@@ -39,6 +40,7 @@ class OwnTopics:
             ),
             self._spec(parked_topic(self._prefix), "parked"),
             self._spec(sources_topic(self._prefix), "state"),
+            self._spec(shared_topic(self._prefix), "state"),
         ]
 
     async def ensure(
