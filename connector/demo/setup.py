@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connector.avro.registry import SchemaRegistry
-from connector.core.topic_names import dead_letters_topic, parked_topic, sources_topic, tier_topic
+from connector.core.topic_names import (
+    dead_letters_topic,
+    parked_topic,
+    shared_topic,
+    sources_topic,
+    tier_topic,
+)
 from connector.core.units import format_duration_ms
 from connector.demo.cluster import PARTITIONS, DemoCluster
 from connector.demo.records import EVENT_ID_HEADER
@@ -53,20 +59,23 @@ async def register_schemas(
 
 @dataclass(frozen=True, slots=True)
 class OwnTopics:
-    """The connector's own topics: those that hold letters, and the one that holds where it began."""
+    """The connector's own topics: those that hold letters, and those that hold what it must remember."""
 
     with_letters: tuple[str, ...]
-    sources: str
+    with_state: tuple[str, ...]
 
     @property
     def all(self) -> tuple[str, ...]:
-        return (*self.with_letters, self.sources)
+        return (*self.with_letters, *self.with_state)
 
 
 def own_topics(prefix: str, scenario: Scenario) -> OwnTopics:
     """What the connector writes to, under ``prefix``."""
     tiers = (tier_topic(prefix, delay_ms) for delay_ms in scenario.ladder_ms)
-    return OwnTopics((*tiers, dead_letters_topic(prefix), parked_topic(prefix)), sources_topic(prefix))
+    return OwnTopics(
+        with_letters=(*tiers, dead_letters_topic(prefix), parked_topic(prefix)),
+        with_state=(sources_topic(prefix), shared_topic(prefix)),
+    )
 
 
 def settings_for(

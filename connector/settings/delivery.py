@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, FilePath, PlainValidator
+from pydantic import AfterValidator, Field, FilePath, PlainValidator
 
 from connector.core.dialect import DEFAULT_DIALECT
 from connector.declared.kinds import Bytes, Declared, Milliseconds
@@ -22,6 +23,13 @@ def _network(declared: object) -> IPv4Network | IPv6Network:
 
 
 _Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
+
+
+def _authorities(file: Path) -> Path:
+    from connector.webhook.identity import read_identity  # loads TLS, for which help has no use
+
+    read_identity(certificate_file=None, key_file=None, ca_file=file)
+    return file
 
 
 class LaneSettings(Declared):
@@ -160,7 +168,7 @@ class GuardSettings(Declared):
         default=False,
         description="Accept http:// endpoints. Bodies are signed, but anyone on the way can read them.",
     )
-    ca_file: FilePath | None = Field(
+    ca_file: Annotated[FilePath, AfterValidator(_authorities)] | None = Field(
         default=None,
         description="Authorities to trust beside the system's, as PEM, for https receivers inside the house.",
     )

@@ -17,7 +17,7 @@ from tests.support.world import Log
 
 __all__ = ["mock_kafka"]
 
-OWN = ("retry.30s", "retry.5m", "retry.30m", "retry.2h", "dead-letters", "parked", "sources")
+OWN = ("retry.30s", "retry.5m", "retry.30m", "retry.2h", "dead-letters", "parked", "sources", "shared")
 
 
 async def until(is_so: Callable[[], bool]) -> None:

@@ -29,7 +29,7 @@ from tests.support.mock_kafka import mock_kafka
 
 __all__ = ["mock_kafka"]
 
-OWN = ("webhooks.retry.30s", "webhooks.dead-letters", "webhooks.parked", "webhooks.sources")
+OWN = tuple(f"webhooks.{own}" for own in ("retry.30s", "dead-letters", "parked", "sources", "shared"))
 
 Load = Callable[..., Settings]
 
@@ -108,8 +108,8 @@ async def test_missing_topics_are_told_apart_by_who_has_to_make_them(
     may_create = await examined(load(mock_kafka.bootstrap_servers, own_topics=one_broker))
     may_not = await examined(load(mock_kafka.bootstrap_servers, own_topics={"create": False, **one_broker}))
 
-    assert verdicts(may_create)["own topics"] == ["ok", "warning", "warning", "warning"]
-    assert verdicts(may_not)["own topics"] == ["ok", "problem", "problem", "problem"]
+    assert verdicts(may_create)["own topics"] == ["ok", *["warning"] * 4]
+    assert verdicts(may_not)["own topics"] == ["ok", *["problem"] * 4]
     assert "kafka-topics.sh --bootstrap-server" in may_not["own topics"][1].cure
     assert [finding.text for finding in may_not["source topics"]] == [
         "post.created: it is to be read and does not exist"

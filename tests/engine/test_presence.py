@@ -44,7 +44,7 @@ class Crew:
         self._note_change()
 
     def kill(self, worker_id: str) -> None:
-        del self.workers[worker_id]
+        self.workers.pop(worker_id, None)
         self._boards[worker_id].kill()
         self._tasks[worker_id].cancel()
         self._note_change()
@@ -135,6 +135,22 @@ async def test_a_worker_that_leaves_uses_nothing_at_once_and_others_take_over_wh
     await crew.watch(0.1)
 
     assert at_once == 0
+    assert crew.shares() == [1]
+
+
+@virtual
+async def test_a_farewell_is_enough_even_if_its_worker_dies_before_it_has_tidied_up():
+    crew = Crew()
+    crew.join("a")
+    crew.join("b")
+    await crew.watch(7)
+
+    crew.leave("b")
+    await crew.watch(0.01)
+    crew.kill("b")
+    await crew.watch(0.1)
+
+    assert crew.topic.newest[b"worker/b"] is not None
     assert crew.shares() == [1]
 
 

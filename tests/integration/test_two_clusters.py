@@ -52,5 +52,5 @@ def test_own_topics_live_on_a_cluster_of_their_own(kafka: KafkaCluster, names: N
 
         assert topics_under(kafka.bootstrap_servers, names.prefix) == []
         assert topics_under(own.bootstrap_servers, names.prefix) == [
-            f"{names.prefix}.{rest}" for rest in ("dead-letters", "parked", "retry.1s", "sources")
+            f"{names.prefix}.{rest}" for rest in ("dead-letters", "parked", "retry.1s", "shared", "sources")
         ]
