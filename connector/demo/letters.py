@@ -6,7 +6,7 @@ what the connector says of itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from connector.core.record import Record
@@ -79,6 +79,13 @@ class Letterbox:
 
     def jumped(self, jump: Jump) -> None:
         self._faulted(f"letters skipped: {jump.tp} went from {jump.from_offset} to {jump.to_offset}")
+
+    def absent(self, topics: Collection[str]) -> None:
+        """A topic of no letters yet is no fault."""
+
+    def holding(self, tps: Collection[TopicPartition]) -> None:
+        del tps
+        raise AssertionError("it keeps no position that a log could be cut below")
 
     def faulted(self, what: str, *, is_fatal: bool) -> None:
         del is_fatal

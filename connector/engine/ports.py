@@ -6,7 +6,7 @@ loop thread. An adapter that owns threads hides them behind this line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -130,6 +130,13 @@ class Reading(Protocol):
     def committed(self, results: Sequence[CommitResult]) -> None: ...
 
     def jumped(self, jump: Jump) -> None: ...
+
+    def absent(self, topics: Collection[str]) -> None:
+        """All of the topics subscribed to that do not exist, or not for this user. Told when they change."""
+
+    def holding(self, tps: Collection[TopicPartition]) -> None:
+        """All partitions assigned that nothing is read of until an operator acts; ``faulted`` says why. Told
+        when they change."""
 
     def faulted(self, what: str, *, is_fatal: bool) -> None:
         """Something an operator must know. Fatal: the client cannot go on, the process ends."""

@@ -58,6 +58,8 @@ class Pump:
     ) -> None:
         self.name = name
         self.has_joined = False
+        self.absent_topics: Collection[str] = ()
+        self._held_at_source: Collection[TopicPartition] = ()
         self._source = source
         self._downstream = downstream
         self._accounts = accounts
@@ -133,6 +135,11 @@ class Pump:
         """Why nothing is admitted, while nothing is."""
         return self._turns.held
 
+    @property
+    def partitions_held(self) -> int:
+        """How many wait for an operator: for a record of theirs, or because their log was cut."""
+        return sum(1 for flow in self._flows.values() if flow.held or flow.tp in self._held_at_source)
+
     def oldest_unsettled_ms(self) -> int:
         """The age of the oldest record that holds a commit up; 0 when none does."""
         oldest_ms = min((ms for flow in self._flows.values() if (ms := flow.ledger.oldest_ms)), default=0)
@@ -180,6 +187,12 @@ class Pump:
             to_offset=jump.to_offset,
             records_lost=jump.lost,
         )
+
+    def absent(self, topics: Collection[str]) -> None:
+        self.absent_topics = topics
+
+    def holding(self, tps: Collection[TopicPartition]) -> None:
+        self._held_at_source = tps
 
     def faulted(self, what: str, *, is_fatal: bool) -> None:
         if is_fatal:

@@ -8,9 +8,11 @@ decided yet stays here and is tried again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from connector.core.start import BeyondEnd, MadeAnew, Overtaken, Readable, after_reset, cut, uncut
-from connector.engine.ports import TopicPartition
+from connector.engine.ports import Reading, TopicPartition
+from connector.kafka.bridge import Bridge
 from connector.kafka.cluster import Cluster, TopicLook
 from connector.kafka.epochs import Epochs
 from connector.kafka.errors import KafkaTrouble
@@ -25,15 +27,26 @@ class ChangedLogs:
     """Of one member; used by its polling thread only."""
 
     def __init__(
-        self, *, holdings: Holdings, epochs: Epochs, opener: Opener, cluster: Cluster, group: str,
+        self,
+        *,
+        holdings: Holdings,
+        epochs: Epochs,
+        opener: Opener,
+        cluster: Cluster,
+        group: str,
         troubles: Troubles,
-    ) -> None:  # fmt: skip
+        bridge: Bridge,
+        reading: Reading,
+    ) -> None:
         self._holdings = holdings
         self._epochs = epochs
         self._opener = opener
         self._cluster = cluster
         self._group = group
         self._troubles = troubles
+        self._bridge = bridge
+        self._reading = reading
+        self._told: frozenset[TopicPartition] = frozenset()
         self._unreadable: dict[TopicPartition, bool] = {}  # whether the log was cut
 
     # ── noticing ────────────────────────────────────────────────────────────────────────────────
@@ -80,6 +93,10 @@ class ChangedLogs:
                     del self._unreadable[tp]
             except KafkaTrouble as trouble:
                 self._troubles.meet(trouble)
+        holding = frozenset(held.tp for held in self._holdings if held.cut_at is not None)
+        if holding != self._told:
+            self._told = holding
+            self._bridge.tell(partial(self._reading.holding, holding))
 
     def _mend(self, held: Held, *, is_cut: bool) -> bool:
         """Whether the partition is read again."""

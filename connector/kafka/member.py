@@ -129,6 +129,8 @@ class Member:
             cluster=cluster,
             group=settings.group,
             troubles=troubles,
+            bridge=bridge,
+            reading=reading,
         )
         self._rebalancing = Rebalancing(
             holdings=self._holdings,
@@ -146,6 +148,8 @@ class Member:
             opener=opener,
             callbacks=self._rebalancing.callbacks(),
             troubles=troubles,
+            bridge=bridge,
+            reading=reading,
         )
         self._fetching = Fetching(
             consumer=self._consumer,

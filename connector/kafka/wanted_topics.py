@@ -8,9 +8,12 @@ others flow on.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from confluent_kafka import Consumer
 
+from connector.engine.ports import Reading
+from connector.kafka.bridge import Bridge
 from connector.kafka.cluster import TopicLook
 from connector.kafka.errors import KafkaTrouble
 from connector.kafka.opening import Opener
@@ -22,15 +25,25 @@ class WantedTopics:
     """Of one member; used by its polling thread only."""
 
     def __init__(
-        self, *, consumer: Consumer, opener: Opener, callbacks: Callbacks, troubles: Troubles
+        self,
+        *,
+        consumer: Consumer,
+        opener: Opener,
+        callbacks: Callbacks,
+        troubles: Troubles,
+        bridge: Bridge,
+        reading: Reading,
     ) -> None:
         self._consumer = consumer
         self._opener = opener
         self._callbacks = callbacks
         self._troubles = troubles
+        self._bridge = bridge
+        self._reading = reading
         self._wanted: frozenset[str] = frozenset()
         self._begun: set[str] = set()
         self._subscribed: frozenset[str] = frozenset()
+        self._absent: frozenset[str] = frozenset()
 
     @property
     def is_subscribed(self) -> bool:
@@ -46,17 +59,21 @@ class WantedTopics:
         for look in looks.values():
             if look.absence and look.topic in self._begun:
                 self._troubles.complain(look.complaint)
+        self._tell_absent(looks)
 
     def begin(self) -> None:
         """Begin the wanted topics that are not begun yet, then subscribe to all that are."""
         try:
-            for look in self._opener.look(self._wanted - self._begun).values():
+            looks = self._opener.look(self._wanted - self._begun)
+        except KafkaTrouble as trouble:
+            self._troubles.meet(trouble)
+        else:
+            self._tell_absent(looks)
+            for look in looks.values():
                 if look.absence:
                     self._troubles.complain(look.complaint)
                 else:
                     self._begin_one(look)
-        except KafkaTrouble as trouble:
-            self._troubles.meet(trouble)
         topics = self._wanted & self._begun
         if topics == self._subscribed:
             return
@@ -72,3 +89,11 @@ class WantedTopics:
             self._begun.add(look.topic)
         except KafkaTrouble as trouble:
             self._troubles.meet(trouble)
+
+    def _tell_absent(self, looks: Mapping[str, TopicLook]) -> None:
+        """Those not looked at are as they were."""
+        known = {topic for topic in self._absent & self._wanted if topic not in looks}
+        absent = frozenset(known | {topic for topic in looks.keys() & self._wanted if looks[topic].absence})
+        if absent != self._absent:
+            self._absent = absent
+            self._bridge.tell(partial(self._reading.absent, absent))

@@ -122,6 +122,11 @@ PARTITIONS = _gauge("partitions", "Partitions assigned to this worker.", "group"
 PARTITIONS_HELD = _gauge(
     "partitions_held", "Partitions that wait for an operator; the log says why. Alert on it.", "group"
 )
+TOPICS_ABSENT = _gauge(
+    "topics_absent",
+    "Topics to be read that do not exist, or not for this user; the log names them. Alert on it.",
+    "group",
+)
 OLDEST_UNSETTLED_SECONDS = _gauge(
     "oldest_unsettled_seconds",
     "Age of the oldest record that holds a commit up. Alert well before the topic's retention.",
@@ -147,7 +152,8 @@ def worker_samples(worker: Worker, *, is_ready: bool, is_in_doubt: bool) -> Iter
     for pump in worker.pumps:
         yield Sample(PARTITIONS, len(pump.flows), (pump.name,))
         yield Sample(OLDEST_UNSETTLED_SECONDS, pump.oldest_unsettled_ms() / 1_000, (pump.name,))
-        yield Sample(PARTITIONS_HELD, sum(1 for flow in pump.flows if flow.held), (pump.name,))
+        yield Sample(PARTITIONS_HELD, pump.partitions_held, (pump.name,))
+        yield Sample(TOPICS_ABSENT, len(pump.absent_topics), (pump.name,))
     yield Sample(OWN_TOPICS_BLOCKED, bool(worker.outbox.blocked))
     yield Sample(REGISTRY_UNREACHABLE, bool(worker.schemas.unreachable))
     yield Sample(SCHEMA_WAITS, worker.schemas.count)

@@ -279,3 +279,20 @@ async def test_a_letter_that_falls_due_in_the_middle_of_a_turn_is_not_forgotten(
     await asyncio.sleep(60)
 
     assert world.accepted("a") == 2
+
+
+@virtual
+async def test_a_partition_that_the_source_holds_is_counted_once_and_only_while_it_is_ours():
+    world = World.new()
+    world.behave("a", replies(200))
+    world.fill(1)
+    world.start([subscription("a")])
+    await asyncio.sleep(0.5)
+    pump = world.worker.pumps[0]
+    before = pump.partitions_held
+
+    pump.holding([POSTS, FRIENDS])  # FRIENDS was ours once
+    held = pump.partitions_held
+    pump.holding([])
+
+    assert (before, held, pump.partitions_held) == (0, 1, 0)

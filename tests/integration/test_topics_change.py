@@ -117,6 +117,7 @@ def test_topics_come_change_and_vanish_and_the_connector_follows(
         with connector:
             all_arrives()
             wait_until(lambda: "does not exist: create it" in connector.log(), "a missing topic is told")
+            assert connector.metric("topics_absent", group="source") == 1
 
             story.recreate("post.live")
             story.grow("post.grows", 2)
@@ -127,6 +128,7 @@ def test_topics_come_change_and_vanish_and_the_connector_follows(
             story.produce("post.new", 5)
             story.produce("named", 5)
             all_arrives(timeout_s=2 * LOOK_WITHIN_S)
+            wait_until(lambda: connector.metric("topics_absent") == 0, "no topic is absent any more")
             assert connector.metric("jumps_total", reason="recreated") == 1
             stops_with_all_committed()
 

@@ -232,6 +232,7 @@ async def test_a_position_beyond_the_end_stays_held_after_a_restart_though_the_l
     await again.until(lambda: len(again.faults) >= 2, "the alert to be repeated")
 
     assert again.records[tp] == []
+    assert again.held == {tp}
     assert bed.committed(tp)[0] == 10
 
 
@@ -261,6 +262,7 @@ async def test_a_held_partition_that_retention_overtakes_is_read_on_and_what_it_
     await again.until_read(tp, 2)
 
     assert again.values(tp) == [b"new-3", b"new-4"]
+    await again.until(lambda: not again.held, "the hold to end")
     (jump,) = again.jumps
     assert (jump.from_offset, jump.to_offset, jump.lost, jump.reason) == (10, 12, 3, "retention")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from connector.core.record import Record
 from connector.engine.ports import (
@@ -43,6 +43,8 @@ class Recorder:
         self.budgets_ms: list[int] = []
         self.last_commits: Callable[[Sequence[TopicPartition]], Sequence[Commit]] = lambda tps: ()
         self.has_joined = False
+        self.absent_topics: set[str] = set()
+        self.held: set[TopicPartition] = set()
         self._changed = asyncio.Event()
         self._source: Source | None = None
 
@@ -131,6 +133,14 @@ class Recorder:
     def jumped(self, jump: Jump) -> None:
         self.jumps.append(jump)
         self._note("jumped", jump.tp)
+
+    def absent(self, topics: Collection[str]) -> None:
+        self.absent_topics = set(topics)
+        self._note("absent", None)
+
+    def holding(self, tps: Collection[TopicPartition]) -> None:
+        self.held = set(tps)
+        self._note("holding", None)
 
     def faulted(self, what: str, *, is_fatal: bool) -> None:
         self.faults.append((what, is_fatal))

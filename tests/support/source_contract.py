@@ -396,9 +396,12 @@ class KafkaSourceContract(SourceContract):
         await recorder.until(
             lambda: sum(missing in what for what, _ in recorder.faults) >= 2, "the fault to be repeated"
         )
+        absent = recorder.absent_topics
         bed.create_topic(missing)
         bed.produce(missing, [b"late"])
         late = await recorder.until_read(TopicPartition(missing, 0), 1)
+        await recorder.until(lambda: not recorder.absent_topics, "no topic to be absent")
 
+        assert absent == {missing}
         assert late[0].value == b"late"
         assert not any(is_fatal for _, is_fatal in recorder.faults)
