@@ -5,7 +5,7 @@
 | subscriptions file with a typo, or empty, at the start | refused, exit 2, with line and cure |
 | the same, or more than half of it gone, while running | the old view stays, reading holds, a gauge says so; on when mended |
 | own topics with settings that lose deliveries, missing where they may not be created, or with too few replicas | refused, exit 2, with the command that mends it |
-| a source topic that does not exist | told at every look; read when it appears (test_topics_change.py) |
+| a source topic that does not exist | told at every look, and a gauge says so; read when it appears (test_topics_change.py) |
 | no permission | at own topics: refused, exit 2; else told, held, and on when granted (test_users.py) |
 | a prefix that another consumer group uses | refused, exit 2, before any topic is made under it (test_run_process.py) |
 | framed Avro, and no registry configured | refused, exit 2, with the topics |
