@@ -156,10 +156,13 @@ class ChangedLogs:
         held.cut_at = None
 
     def _cure(self, held: Held) -> str:
+        assert held.cut_at is not None
+        # Not above what is settled: what is still in hand may be given back when the workers stop.
+        to_offset = min(held.cut_at, held.settled)
         return (
             f"{held.tp} is held: the group is at offset {held.position}, but its log ended at "
             f"{held.cut_at}. Stop all workers and say where to go on: kafka-consumer-groups.sh "
             f"{tool_options(self._cluster.access)} --group {self._group} "
             f"--topic {held.tp.topic}:{held.tp.partition} "
-            f"--reset-offsets --to-offset {held.cut_at} --execute"
+            f"--reset-offsets --to-offset {to_offset} --execute"
         )

@@ -267,18 +267,21 @@ async def test_a_held_partition_that_retention_overtakes_is_read_on_and_what_it_
     assert (jump.from_offset, jump.to_offset, jump.lost, jump.reason) == (10, 12, 3, "retention")
 
 
-async def test_a_log_that_the_client_found_cut_is_to_be_read_from_no_later_than_we_were(
-    bed: BuiltInBed, join: Join, tp: TopicPartition
+@pytest.mark.parametrize("settled", [3, 1])
+async def test_a_log_that_the_client_found_cut_is_to_be_read_from_no_later_than_we_were_and_had_settled(
+    bed: BuiltInBed, join: Join, tp: TopicPartition, settled: int
 ) -> None:
     bed.produce(tp.topic, [b"old"] * 3)
     source, recorder = await join()
     await recorder.until_read(tp, 3)
+    source.commit([recorder.commit_of(tp, settled)])
+    await recorder.until(lambda: bool(recorder.results), "the commit")
     source.pause(tp)
     bed.produce(tp.topic, [b"new"] * 6)
 
     source._bridge.ask(lambda: source._member._changed_logs.unreadable(tp, is_cut=True))
 
-    await recorder.until_fault("is held: the group is at offset 3", "--to-offset 3 ")
+    await recorder.until_fault("is held: the group is at offset 3", f"--to-offset {settled} ")
 
 
 @pytest.mark.parametrize(("committed_offset", "read_from"), [(2, 2), (5, 4)])
