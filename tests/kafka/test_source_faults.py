@@ -276,7 +276,10 @@ async def test_a_log_that_the_client_found_cut_is_to_be_read_from_no_later_than_
     await recorder.until_read(tp, 3)
     source.commit([recorder.commit_of(tp, settled)])
     await recorder.until(lambda: bool(recorder.results), "the commit")
+    paused = asyncio.Event()
     source.pause(tp)
+    source._bridge.ask(lambda: source._bridge.tell(paused.set))
+    await paused.wait()
     bed.produce(tp.topic, [b"new"] * 6)
 
     source._bridge.ask(lambda: source._member._changed_logs.unreadable(tp, is_cut=True))
