@@ -20,7 +20,7 @@ from connector.core.record import Record
 from connector.engine.ports import TopicPartition
 from connector.kafka.access import LOGGER, consumer_properties
 from connector.kafka.bridge import Bridge
-from connector.kafka.cluster import Cluster, TopicLook
+from connector.kafka.cluster import Absence, Cluster, TopicLook
 from connector.kafka.errors import Complain, KafkaTrouble, error_of, is_out_of_reach, words
 from connector.kafka.intake import Held, sort
 from connector.kafka.reminder import Reminder
@@ -113,7 +113,7 @@ class Follower:
     def _turn(self) -> None:
         if not self._held:
             self._bridge.obey(_POLL_S)
-            if time.monotonic() >= self._begin_at_s:
+            if not self._is_over and time.monotonic() >= self._begin_at_s:
                 self._begin()
             return
         self._bridge.obey(_POLL_S if self._is_behind else 0)
@@ -130,14 +130,13 @@ class Follower:
         try:
             look = self._cluster.look([self._topic])[self._topic]
             if look.absence:
-                raise KafkaTrouble(f"topic {self._topic}, where workers share news, is {look.absence}")
+                raise KafkaTrouble(self._absent(look.absence))
             tps = [TopicPartition(self._topic, p) for p in range(look.partitions)]
             starts = self._cluster.offsets(tps, "earliest")
             self._ends = self._cluster.offsets(tps, "latest")
         except KafkaTrouble as trouble:
             self._meet(trouble)
             return
-        self._reminder.over()
         self._held = {
             (tp.topic, tp.partition): Held(tp, tp.partition, start, look.id) for tp, start in starts.items()
         }
@@ -153,6 +152,8 @@ class Follower:
         if first is None:
             return
         found = sort([first, *self._consumer.consume(_BATCH_RECORDS_MAX - 1, 0)], self._held)
+        if found.batch:
+            self._reminder.over()
         for part in found.batch:
             self._fold(part.records)
         for message in found.errors:
@@ -190,9 +191,15 @@ class Follower:
         if message.topic() is None:
             self._on_error(error)
         elif self._held:
-            if error.code() != KafkaError._AUTO_OFFSET_RESET:
+            if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                self._met(self._absent("forbidden"))
+            elif error.code() != KafkaError._AUTO_OFFSET_RESET:
                 self._met(f"topic {self._topic}: {self._words(error)}")
             self._read_again()
+
+    def _absent(self, absence: Absence) -> str:
+        cure = "create it" if absence == "missing" else "grant READ, WRITE and DESCRIBE on it to this user"
+        return f"topic {self._topic}, where workers share what they learn, is {absence}: {cure}"
 
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():

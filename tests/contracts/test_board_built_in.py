@@ -116,6 +116,20 @@ class TestBuiltIn(BoardOutageContract):
 
         await heard.until_newest(b"key", b"2")
 
+    async def test_fetches_that_are_refused_are_told_once_and_tried_again(
+        self, bed: BuiltInBed, boards: Boards
+    ) -> None:
+        board = boards.new()
+        heard = await followed(board)
+
+        bed.mock.fail_requests(FETCH, [KafkaError.TOPIC_AUTHORIZATION_FAILED] * 3)
+        board.post(b"key", b"1")
+        await heard.until_newest(b"key", b"1")
+
+        assert [what.partition(": ")[2] for what in boards.told] == [
+            "grant READ, WRITE and DESCRIBE on it to this user"
+        ]
+
     async def test_records_without_a_key_are_nobodys_news(self, bed: BuiltInBed, boards: Boards) -> None:
         bed.produce(boards.topic, [b"stray"])
 
