@@ -20,8 +20,8 @@ import aiodns.error
 
 from connector.webhook.guard import Address
 
-CACHE_NAMES_MAX = 10_000
-"""Names remembered; the oldest goes first. One entry is about 300 bytes."""
+NAMES_MAX = 10_000
+"""Names remembered; one entry is about 300 bytes."""
 
 CACHE_S_MAX = 60.0
 """The longest an answer is kept, however long it may live: as long as a connection."""
@@ -49,11 +49,13 @@ class Lookup(Protocol):
 
 
 class Resolver:
-    """Shares, bounds and briefly remembers look-ups. Failures are not remembered."""
+    """Shares, bounds and briefly remembers look-ups. Failures are not remembered; of more names than
+    ``names_max`` the oldest goes first."""
 
-    def __init__(self, lookup: Lookup, *, budget_ms: int) -> None:
+    def __init__(self, lookup: Lookup, *, budget_ms: int, names_max: int = NAMES_MAX) -> None:
         self._lookup = lookup
         self._budget_ms = budget_ms
+        self._names_max = names_max
         self._under_way: dict[str, asyncio.Task[Answer]] = {}
         self._remembered: dict[str, tuple[float, tuple[Address, ...]]] = {}
 
@@ -102,7 +104,7 @@ class Resolver:
         ttl_s = min(answer.ttl_s, CACHE_S_MAX)
         if ttl_s <= 0:
             return
-        if len(self._remembered) >= CACHE_NAMES_MAX:
+        if len(self._remembered) >= self._names_max:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[name] = (monotonic() + ttl_s, answer.addresses)
 

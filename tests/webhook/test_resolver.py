@@ -7,7 +7,6 @@ from ipaddress import ip_address
 
 import pytest
 
-from connector.webhook import resolver as resolver_module
 from connector.webhook.resolver import Answer, AresLookup, LookupFailed, Resolver
 
 ONE = (ip_address("8.8.8.8"),)
@@ -121,10 +120,9 @@ async def test_an_answer_that_does_not_live_is_not_remembered() -> None:
     await resolver.close()
 
 
-async def test_the_memory_is_bounded_and_the_oldest_name_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolver_module, "CACHE_NAMES_MAX", 2)
+async def test_the_memory_is_bounded_and_the_oldest_name_goes_first() -> None:
     lookup = SlowLookup()
-    resolver = Resolver(lookup, budget_ms=5_000)
+    resolver = Resolver(lookup, budget_ms=5_000, names_max=2)
     for count, name in enumerate(["a.example", "b.example", "c.example"], start=1):
         task = asyncio.create_task(resolver.resolve(name))
         await asked(lookup, count)
