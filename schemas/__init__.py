@@ -1,4 +1,5 @@
-"""The event catalogue of the five guides: an Avro schema and a sample for each event type.
+"""The event catalogue of the five guides: an Avro schema and a sample for each event type. Beside it, JSON
+Schemas of what the connector itself makes: the bodies it sends, the headers it writes.
 
 A topic is named after its event type, and the value of its records is the event's data. Where two
 guides share a type there is one schema, whose optional members serve both. Standard library only, so
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,13 @@ def envelope_schema(dialect: str) -> dict[str, Any]:
     Raises :class:`FileNotFoundError` for any other name.
     """
     document: dict[str, Any] = json.loads(_folder("envelopes").joinpath(f"{dialect}.json").read_text("utf-8"))
+    return document
+
+
+def internal_schema(name: Literal["retry-record", "dead-letter"]) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the headers that the connector writes on such a record, as an object of
+    texts."""
+    document: dict[str, Any] = json.loads(_folder("internal").joinpath(f"{name}.json").read_text("utf-8"))
     return document
 
 
