@@ -144,6 +144,8 @@ class Link:
         if isinstance(error, httpcore.RemoteProtocolError) and isinstance(error.args[0], _ENDS):
             return Failure("reset", f"the receiver ended the request: {error.args[0]}")
         if wire.has_ended or isinstance(error, httpcore.WriteError):
+            if wire.tls_fault and not has_begun:
+                return Failure("tls", f"{self.place} ended TLS: {wire.tls_fault}")
             if has_begun:
                 return Failure("reset", "the connection closed before the reply was whole")
             failure = Failure("reset", "the connection closed without a reply")

@@ -10,6 +10,7 @@ the bound on what waits to be read.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -22,17 +23,25 @@ UNREAD_BYTES_MAX = 256 * 1024
 """Bytes of HTTP/2 that may wait to be read; past it the transport is told to pause."""
 
 
+SHOWN_BYTES_MAX = 16 * 1024
+"""The longest reply of HTTP/1.1 that is shown to httpcore, whose parser takes some 15 µs for a chunk of one
+byte. After a longer one, which is rare, the connection is not used again."""
+
+
 class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
     """One connection's bytes. Timeouts are the caller's, who cancels.
 
     Over HTTP/1.1, between :meth:`expect_reply` and its ``reply`` or ``fault``, what comes belongs to one
-    reply; at any other time it belongs to nobody. ``ended`` is called when the connection is gone.
+    reply; at any other time it belongs to nobody. ``ended`` is called when the connection is gone;
+    ``tls_fault`` is set by then if that was an alert of TLS: since 1.3 a client's certificate is refused
+    only after the handshake.
     """
 
     def __init__(self) -> None:
         self.received_bytes = 0
         self.has_ended = False
         self.fault = ""
+        self.tls_fault = ""
         self.reply: Reply | None = None
         self.ended: Callable[[], None] | None = None
         self._transport: asyncio.Transport | None = None
@@ -105,12 +114,15 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
     # What follows is called by httpcore.
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109 - httpcore's
-        """What has come, at least a byte; nothing when no more will: the connection has ended, or its
-        reply is whole whatever httpcore makes of it."""
-        while not self._unread:
-            if self.has_ended or self.fault or (self.reply is not None):
+        """What has come, at least a byte; nothing when no more will. Over HTTP/1.1 nothing is shown before
+        the reply is whole, and nothing of a long one: httpcore fails then, and the reply is there all the
+        same."""
+        while not (self._unread if self._reader is None else self._is_over()):
+            if self.has_ended:
                 return b""
             await self._wake()
+        if self._reader is not None and (self.reply is None or len(self._unread) > SHOWN_BYTES_MAX):
+            return b""
         data = bytes(self._unread[:max_bytes])
         del self._unread[:max_bytes]
         if self._is_paused and len(self._unread) < UNREAD_BYTES_MAX and not self.has_ended:
@@ -156,8 +168,10 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         # Over TLS, a close would wait for the other side.
         self.abort()
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         self.has_ended = True
+        if isinstance(error, ssl.SSLError):
+            self.tls_fault = error.reason or str(error)
         if self._reader is not None:
             self._reader.close()
         self._woken.set()
@@ -171,6 +185,9 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._is_full = False
         self._woken.set()
 
+    def _is_over(self) -> bool:
+        return self.reply is not None or bool(self.fault)
+
     def _read_reply(self, reader: ReplyReader, data: bytes) -> None:
         if not self._is_expecting:
             self.abort()
@@ -180,7 +197,7 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         except ReplyFault as fault:
             self.fault = str(fault)
             self.abort()
-        if self.reply is not None or self.fault:
+        if self._is_over():
             self._is_expecting = False
 
     async def _wake(self) -> None:
