@@ -18,6 +18,8 @@ from connector.kafka.reminder import Reminder
 RETRY_FIRST_MS = 100
 RETRY_MAX_MS = 2_000
 """Soon after an outage ends everybody must be heard again, or those who are are taken for all there are."""
+TRIES_BEFORE_TOLD = 5
+"""Failed writes of one value until a passing fault is one that does not pass."""
 CLOSE_MS = 2_000
 
 
@@ -90,7 +92,9 @@ class Posting:
             self._is_idle.set()
 
     def _again(self, post: _Post, failure: NotWritten) -> None:
-        self._reminder.met(f"topic {self._topic} cannot be written: {failure.detail}", now_s=time.monotonic())
         delay_ms = min(RETRY_FIRST_MS << min(post.tries, 10), RETRY_MAX_MS)
         post.tries += 1
+        if failure.fault != "passing" or post.tries >= TRIES_BEFORE_TOLD:
+            what = f"topic {self._topic} cannot be written: {failure.detail}"
+            self._reminder.met(what, now_s=time.monotonic())
         asyncio.get_running_loop().call_later(delay_ms / 1_000, self._write, post)

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from confluent_kafka import Producer
 
+from connector.core.sharing import decode
+from connector.engine.clock import SystemClock
+from connector.engine.presence import Presence
 from deploy.testbed import KafkaCluster
 from tests.contracts.board_contract import BoardContract, NewBoard, followed
 from tests.support.board_beds import Boards
 from tests.support.kafka_beds import ApacheBed
 from tests.support.names import Names
+
+
+async def joined(boards: Boards, clock: SystemClock, worker_id: str) -> Presence:
+    """A worker on a board of its own."""
+    board = boards.new()
+    presence = Presence(board, clock, worker_id)
+    board.start(lambda key, value: presence.heard(decode(key, value)))
+    boards.tasks.append(asyncio.create_task(presence.run()))
+    return presence
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait for what only time brings."""
+    async with asyncio.timeout(10):
+        while not is_so():
+            await asyncio.sleep(0.02)
 
 
 class TestApacheKafka(BoardContract):
@@ -53,3 +73,16 @@ class TestApacheKafka(BoardContract):
         groups = bed.kafka.admin().list_consumer_groups(request_timeout=10).result().valid
 
         assert [group.group_id for group in groups if boards.topic in group.group_id] == []
+
+    async def test_two_workers_find_each_other_and_divide_a_limit_until_one_leaves(
+        self, boards: Boards
+    ) -> None:
+        clock = SystemClock()
+        one, other = await joined(boards, clock, "one"), await joined(boards, clock, "other")
+
+        await until(lambda: one.share(clock.monotonic_ms()) == other.share(clock.monotonic_ms()) == 0.5)
+        leader = one.leader, other.leader
+        other.leave()
+        await until(lambda: one.share(clock.monotonic_ms()) == 1)
+
+        assert leader == ("one", "one")

@@ -57,6 +57,7 @@ def test_create_makes_what_is_missing_and_check_is_then_content(topics: Topics, 
                 f"{names.prefix}.dead-letters",
                 f"{names.prefix}.parked",
                 f"{names.prefix}.sources",
+                f"{names.prefix}.shared",
             ],
             "problems": [],
             "tool_login": "",
@@ -77,6 +78,7 @@ def test_create_makes_what_is_missing_and_check_is_then_content(topics: Topics, 
         f"{names.prefix}.dead-letters": 6,
         f"{names.prefix}.parked": 6,
         f"{names.prefix}.sources": 1,
+        f"{names.prefix}.shared": 1,
     }
 
 
@@ -116,7 +118,7 @@ def test_one_broker_is_too_few_unless_told_that_loss_may_be(topics: Topics) -> N
     assert result["created"] == []
     assert [problem["what"] for problem in result["problems"]] == [
         "it does not exist, it needs 3 replicas, and the cluster has 1 broker(s)"
-    ] * 4
+    ] * 5
     assert "--allow-single-replica" in result["problems"][0]["cure"]
 
 
@@ -128,7 +130,7 @@ def test_a_name_that_the_cluster_will_not_have_is_a_problem_and_not_an_outage(
     code, result = topics("create", "--allow-single-replica")
 
     assert code == 1
-    assert len(result["created"]) == 3
+    assert len(result["created"]) == 4
     (problem,) = result["problems"]
     assert "collides with" in problem["what"]
     assert "another prefix" in problem["cure"]

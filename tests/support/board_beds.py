@@ -19,6 +19,8 @@ class Boards:
         self._look_every_ms = look_every_ms
         self._made: list[tuple[KafkaBoard, KafkaWriter]] = []
         self._news = asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []
+        """What uses the boards; cancelled before they are closed."""
         self.topic = f"{bed.names.prefix}.shared"
         self.told: list[str] = []
         self.ends: list[str] = []
@@ -52,6 +54,9 @@ class Boards:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         await asyncio.gather(*(self._close(*one) for one in self._made))
 
     async def _close(self, board: KafkaBoard, writer: KafkaWriter) -> None:
