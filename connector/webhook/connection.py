@@ -7,6 +7,7 @@ It promises its owner exactly one of ``replied``, ``faulted`` or ``closed`` with
 from __future__ import annotations
 
 import asyncio
+import ssl
 from time import monotonic
 from typing import Protocol, cast
 
@@ -31,11 +32,13 @@ class ConnectionOwner(Protocol):
 
 class Connection(asyncio.Protocol):
     """``is_fresh`` until its first reply; ``used_at_s`` is when it was last given an exchange and
-    ``opened_at_s`` when it was made, both on the monotonic clock."""
+    ``opened_at_s`` when it was made, both on the monotonic clock. ``tls_fault`` is set at the end when that
+    was an alert of TLS: since 1.3 a client's certificate is refused only after the handshake."""
 
     __slots__ = (
         "_has_ended",
         "_is_adopted",
+        "_is_lost",
         "_owner",
         "_reader",
         "_transport",
@@ -43,6 +46,7 @@ class Connection(asyncio.Protocol):
         "is_fresh",
         "opened_at_s",
         "origin",
+        "tls_fault",
         "used_at_s",
     )
 
@@ -50,16 +54,18 @@ class Connection(asyncio.Protocol):
         self.origin = origin
         self.exchange: Exchange | None = None
         self.is_fresh = True
+        self.tls_fault = ""
         self.opened_at_s = self.used_at_s = monotonic()
         self._owner = owner
         self._reader = ReplyReader(origin.known_reply)
         self._transport: asyncio.Transport | None = None
         self._is_adopted = False
+        self._is_lost = False
         self._has_ended = False
 
     def adopt(self) -> bool:
-        """Begin to report to the owner. ``False`` if the connection is gone already."""
-        self._is_adopted = self._transport is not None and not self._transport.is_closing()
+        """Begin to report to the owner. ``False`` if the connection is gone already, and its end untold."""
+        self._is_adopted = not self._is_lost
         return self._is_adopted
 
     def send(self, exchange: Exchange, now_s: float) -> None:
@@ -81,6 +87,12 @@ class Connection(asyncio.Protocol):
         self.exchange = None
         if self._transport is not None:
             self._transport.abort()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether its end is only a matter of being told."""
+        assert self._transport is not None
+        return self._transport.is_closing()
 
     @property
     def has_reply_begun(self) -> bool:
@@ -125,7 +137,10 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
+        if isinstance(error, ssl.SSLError):
+            self.tls_fault = error.reason or str(error)
+        self._is_lost = True
         exchange, self.exchange = self.exchange, None
         reply = self._reader.end() if exchange is not None and self._has_ended else None
         self.origin.idle.pop(self, None)

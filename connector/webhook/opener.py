@@ -98,4 +98,4 @@ def failure_of(error: OSError, where: str) -> Failure:
         return Failure("resources", f"no connection to {where}: {error.strerror}")
     if isinstance(error, TimeoutError):
         return Failure("connect", f"{where} does not answer")
-    return Failure("connect", f"no connection to {where}: {error.strerror or error}")
+    return Failure("connect", f"no connection to {where}: {error.strerror or str(error) or 'reset'}")

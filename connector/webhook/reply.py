@@ -131,6 +131,15 @@ class ReplyReader:
         coding = self._fields.get(b"transfer-encoding", b"")
         return b"content-length" in self._fields or coding.lower().endswith(b"chunked")
 
+    def _may_bring_more(self) -> bool:
+        """Whether a reply of a kind that has no body announces one. Sent later, it would be taken for the
+        beginning of the next reply."""
+        if self._status not in (204, 304):
+            return False
+        return (
+            self._fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self._fields
+        )
+
     def _reply(self) -> Reply:
         fields = self._fields
         is_compressed = fields.get(b"content-encoding", b"identity").lower() != b"identity"
@@ -192,7 +201,7 @@ class ReplyReader:
     def on_message_complete(self) -> None:
         if self._has_head:
             self._is_complete = True
-            self.may_reuse = self._parser.should_keep_alive()
+            self.may_reuse = self._parser.should_keep_alive() and not self._may_bring_more()
 
     def _stop(self, fault: str) -> None:
         self._fault = fault

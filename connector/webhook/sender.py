@@ -153,7 +153,7 @@ class WebhookSender:
             async with asyncio.timeout(timeout_ms / 1000):
                 opened = await self._opener.open(origin, self, monotonic() + timeout_ms / 1000)
         except TimeoutError:
-            return Failure("timeout", "no connection in time")
+            return Failure("timeout", "no connection in time", is_unconnected=True)
         if isinstance(opened, Failure):
             return opened
         opened.abort()
@@ -205,7 +205,7 @@ class WebhookSender:
         if connection.has_reply_begun:
             self._fail(exchange, Failure("reset", "the connection closed before the reply was whole"))
         elif connection.is_fresh or exchange.is_resent:
-            self._fail(exchange, Failure("reset", "the connection closed without a reply"))
+            self._fail(exchange, _closed_without_a_reply(connection))
         else:
             exchange.is_resent = True
             self._open_or_wait(connection.origin, exchange)
@@ -259,15 +259,15 @@ class WebhookSender:
         opened = None if task.cancelled() else task.result()
         if isinstance(opened, Connection) and opened.adopt():
             self._pool.add(opened)
-            if exchange.is_settled:
-                self._put_to_use(opened)
-            else:
+            if not exchange.is_settled:
                 opened.send(exchange, monotonic())
+            elif not opened.is_closing:
+                self._put_to_use(opened)
             return
         self._pool.release(origin)
         if not exchange.is_settled:
-            lost = Failure("connect", f"{origin} closed the connection at once")
-            self._fail(exchange, opened if isinstance(opened, Failure) else lost)
+            assert opened is not None
+            self._fail(exchange, opened if isinstance(opened, Failure) else _closed_without_a_reply(opened))
         self._serve_waiting(origin)
 
     # Ends.
@@ -283,7 +283,7 @@ class WebhookSender:
             return Failure("timeout", "the reply was not whole in time" if has_begun else "no reply in time")
         if exchange.opening is not None:
             exchange.opening.cancel()
-            return Failure("timeout", "no connection in time")
+            return Failure("timeout", "no connection in time", is_unconnected=True)
         return Failure("resources", "no connection to this host came free in time")
 
     def _fail(self, exchange: Exchange, failure: Failure) -> None:
@@ -296,3 +296,9 @@ class WebhookSender:
         assert not exchange.is_settled
         exchange.is_settled = True
         self._deadlines.discard(exchange, exchange.slot)
+
+
+def _closed_without_a_reply(connection: Connection) -> Failure:
+    if connection.tls_fault:
+        return Failure("tls", f"{connection.origin} ended TLS: {connection.tls_fault}")
+    return Failure("reset", "the connection closed without a reply")

@@ -37,6 +37,12 @@ class Peer:
         self._reader = reader
         self._writer = writer
 
+    @property
+    def client_names(self) -> list[str]:
+        """The DNS names in the certificate that the sender showed."""
+        shown = self._writer.get_extra_info("peercert") or {}
+        return [name for kind, name in shown.get("subjectAltName", ()) if kind == "DNS"]
+
     async def request(self) -> Request:
         """Read one request. Raises ``asyncio.IncompleteReadError`` when the sender has closed."""
         head = await self._reader.readuntil(b"\r\n\r\n")

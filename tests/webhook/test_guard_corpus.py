@@ -22,7 +22,7 @@ from connector.engine.ports import ForbiddenTarget
 from connector.webhook.guard import Network, first_refusal, refusal
 from connector.webhook.sender import WebhookSender
 from connector.webhook.target import parse_target
-from tests.contracts.sender_contract import FixedLookup, post
+from tests.support.posting import FixedLookup, post
 
 CORPUS: dict[str, Any] = yaml.safe_load(
     Path(__file__).with_name("guard_corpus.yaml").read_text(encoding="utf-8")

