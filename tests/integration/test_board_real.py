@@ -30,7 +30,7 @@ async def joined(boards: Boards, clock: SystemClock, worker_id: str) -> Presence
 async def until(is_so: Callable[[], bool]) -> None:
     """Wait for what only time brings."""
     async with asyncio.timeout(10):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110  # time itself is waited for, nobody could set an event
             await asyncio.sleep(0.02)
 
 
