@@ -83,6 +83,7 @@ class Worker:
         self._limits = limits
         self._log = log
         self._tasks = Tasks(log, on_fatal)
+        self._has_started = False
         self._is_stopping = False
         settlement = Settlement(self.accounts)
         self.lanes = Lanes(sender, compile_composer, breaker=limits.breaker, clock=clock)
@@ -184,6 +185,7 @@ class Worker:
     def start(self) -> None:
         """Join the groups and work. :meth:`learn` and :meth:`view` come first."""
         assert self.outbox.tiers, "the view is complete before a group is joined"
+        self._has_started = True
         self._tasks.spawn(self._presence.run(), "presence")
         for pump in self.pumps:
             pump.start()
@@ -201,11 +203,12 @@ class Worker:
         """Stop reading, drain within the stop budget, commit, leave the groups, close. Never raises
         for a broker that is away: what could not be committed is read again."""
         self._is_stopping = True
-        await asyncio.gather(*(pump.drain(self._limits.stop_budget_ms) for pump in self.pumps))
-        await asyncio.gather(
-            self._source.close(), *([self._tier_source.close()] if self._tier_source else [])
-        )
-        self._presence.leave()
+        if self._has_started:
+            await asyncio.gather(*(pump.drain(self._limits.stop_budget_ms) for pump in self.pumps))
+            await asyncio.gather(
+                self._source.close(), *([self._tier_source.close()] if self._tier_source else [])
+            )
+            self._presence.leave()
         await self._board.close()
         await self._writer.close()
         await self._sender.close()
