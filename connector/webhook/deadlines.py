@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 SLOT_MS = 20
-"""Width of a slot: a deadline is late by at most this and the loop's own delay, and never early."""
+"""Width of a slot: a deadline is late by at most this, 2 ms and the loop's own delay, and never early."""
 
 Item = TypeVar("Item")
 
@@ -36,14 +36,18 @@ class Deadlines(Generic[Item]):
             yield from items
 
     def add(self, item: Item, deadline_s: float) -> int:
-        """Expire ``item`` at ``deadline_s`` on the monotonic clock. Returns its slot."""
+        """Expire ``item`` at ``deadline_s`` on the monotonic clock, or soon if that has passed. Returns its
+        slot."""
+        if self._timer is None:
+            self._next_slot = self._wait()
         # The slot after the one the deadline falls into: when its time comes, the deadline has passed.
         slot = int(deadline_s * 1000) // SLOT_MS + 1
+        if slot < self._next_slot:
+            # The process stood still since the deadline was reckoned; the timer looks at no slot twice.
+            slot = self._next_slot
         items = self._slots.get(slot)
         if items is None:
             items = self._slots[slot] = set()
-            if self._timer is None:
-                self._next_slot = self._wait()
         items.add(item)
         return slot
 
@@ -67,16 +71,18 @@ class Deadlines(Generic[Item]):
         """Start the timer for the end of the present slot, and return the slot after it."""
         now_ms = monotonic() * 1000
         slot = int(now_ms) // SLOT_MS + 1
-        delay_s = (slot * SLOT_MS - now_ms) / 1000
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._tick)
+        # uvloop counts whole milliseconds and would fire up to two early, then turn idly until the slot ends.
+        delay_ms = int(slot * SLOT_MS - now_ms) + 2
+        self._timer = asyncio.get_running_loop().call_later(delay_ms / 1000, self._tick)
         return slot
 
     def _tick(self) -> None:
-        self._timer = None
         now_slot = int(monotonic() * 1000) // SLOT_MS
-        for slot in range(self._next_slot, now_slot + 1):
+        first, self._next_slot = self._next_slot, now_slot + 1
+        for slot in range(first, now_slot + 1):
             for item in self._slots.pop(slot, ()):
                 self._expired(item)
-        self._next_slot = now_slot + 1
+        # Not before: what is added meanwhile would start a second timer, which would never end.
+        self._timer = None
         if self._slots:
             self._wait()
