@@ -6,8 +6,8 @@ costs a task and many awaits per POST, a good ten times what the fast sender tak
 subscription for what it can do.
 
 Failures and replies mean the same as the fast sender's. In addition there is the failure ``proxy``: what
-is the proxy's fault, or, when nothing comes back from it, may be: silence is laid on the receiver only
-if the proxy has answered somebody else meanwhile.
+is the proxy's fault, or may be: a proxy that is silent when asked for a tunnel waits for the receiver or
+is dead, and it is the receiver only if the proxy has answered somebody else meanwhile.
 """
 
 from __future__ import annotations
@@ -283,19 +283,14 @@ class EgressSender:
                 return Failure("proxy", f"no connection to the proxy {proxy.name} in time")
             case "tunnel":
                 assert proxy is not None
-                return self._silent(errand, proxy, "no tunnel in time")
+                what = f"no tunnel through the proxy {proxy.name} in time, which answers"
+                if proxy.answered_at_s > errand.stage_since_s:
+                    return Failure("timeout", f"{what} for others", is_unconnected=True)
+                return Failure("proxy", f"{what} nobody")
             case "carried":
                 has_begun = errand.link is not None and errand.link.has_reply_begun
-                if has_begun or proxy is None or errand.place.is_tunnelled:
-                    what = "the reply was not whole in time" if has_begun else "no reply in time"
-                    return Failure("timeout", what)
-                return self._silent(errand, proxy, "no reply in time")
-
-    @staticmethod
-    def _silent(errand: _Errand, proxy: Proxy, what: str) -> Failure:
-        if proxy.answered_at_s > errand.stage_since_s:
-            return Failure("timeout", f"{what} through the proxy {proxy.name}, which answers for others")
-        return Failure("proxy", f"{what} through the proxy {proxy.name}, which answers nobody")
+                what = "the reply was not whole in time" if has_begun else "no reply in time"
+                return Failure("timeout", what)
 
     def _give_up(self, errand: _Errand, failure: Failure) -> None:
         self._fail(errand, failure)

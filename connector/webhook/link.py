@@ -126,7 +126,6 @@ class Link:
         proxy = self.place.proxy
         if proxy is None or self.place.is_tunnelled:
             return reply
-        proxy.answered_at_s = monotonic()
         headers = {name.lower(): value for name, value in response.headers}
         return forwarded_failure(reply.status, headers, proxy=proxy.name, where=self.place.host) or reply
 

@@ -11,10 +11,10 @@ from connector.webhook.target import Scheme, Target
 
 
 class Proxy:
-    """An egress proxy. ``answered_at_s`` is when it last answered anybody, on the monotonic clock: one who
-    waits for it in vain can tell a dead proxy from a dead receiver by that."""
+    """An egress proxy. ``answered_at_s`` is when it last answered anybody who asked for a tunnel, on the
+    monotonic clock: who waits for it in vain can tell a dead proxy from a dead receiver by that."""
 
-    __slots__ = ("answered_at_s", "name", "target")
+    __slots__ = ("__weakref__", "answered_at_s", "name", "target")
 
     def __init__(self, target: Target) -> None:
         self.target = target

@@ -7,8 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from connector.core.subscription import Egress
-from tests.contracts.sender_contract import MakeSender, SenderContract, authority, ca_file
+from tests.contracts.sender_contract import SenderContract
+from tests.contracts.sender_tls_contract import authority, ca_file
+from tests.support.egress_proxy import egress_proxy
 from tests.support.egress_senders import egress_senders
+from tests.support.posting import MakeSender
 
 __all__ = ["authority", "ca_file"]
 
@@ -25,3 +28,21 @@ class TestEgressSenderThatWouldSpeakHttp2(SenderContract):
     async def make_sender(self) -> AsyncIterator[MakeSender]:
         async with egress_senders(Egress(http2=True)) as make:
             yield make
+
+
+class TestEgressSenderThroughAProxy(SenderContract):
+    """Names are the proxy's to resolve and to guard, so what is asked of a look-up is asked of it."""
+
+    @pytest.fixture
+    async def make_sender(self) -> AsyncIterator[MakeSender]:
+        names = {"partner.example": "127.0.0.1", "hang.example": ""}
+        async with (
+            egress_proxy(names=names) as proxy,
+            egress_senders(Egress(proxy=proxy.url)) as make,
+        ):
+            yield make
+
+    # Ours resolves nothing here.
+    test_a_name_with_one_forbidden_address_among_its_answers_is_not_connected_to = None
+    test_a_name_is_looked_up_once_and_the_address_that_was_vetted_is_connected_to = None
+    test_a_name_that_leads_inside_later_is_not_connected_to_then = None
