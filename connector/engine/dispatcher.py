@@ -250,7 +250,8 @@ class Dispatcher:
 
     # ── attempts ────────────────────────────────────────────────────────────────────────────────
 
-    def _start(self, delivery: Delivery) -> None:
+    def _start(self, delivery: Delivery) -> bool:
+        """Whether a POST has begun: not of a body that is too large, which is a dead letter."""
         lane = delivery.lane
         now_ms = self._clock.now_ms()
         headers, body = lane.composer.compose(delivery.event, now_ms // 1_000)
@@ -258,7 +259,7 @@ class Dispatcher:
         if len(body) > subscription.body_bytes_max:
             detail = f"The body has {len(body)} bytes; body_bytes_max is {subscription.body_bytes_max}."
             self._leave.bury(delivery, trail_of(delivery), "oversize", detail=detail)
-            return
+            return False
         if lane.breaker.state != "closed":
             delivery.is_probe = lane.breaker.ask(now_ms) == "probe"
         delivery.started_ms = now_ms
@@ -267,6 +268,7 @@ class Dispatcher:
         lane.attempts += 1
         self._places.occupy(delivery)
         self._sender.post(lane.endpoint, headers, body, subscription.timeout_ms, delivery, self._answered)
+        return True
 
     def _answered(self, delivery: Delivery, answer: Reply | Failure) -> None:
         lane = delivery.lane
@@ -430,8 +432,7 @@ class Dispatcher:
         self._serve_all()
 
     def _serve_all(self) -> None:
-        for lane in self._lanes:
-            self._places.line_up(lane)
+        self._places.line_up_anew(self._lanes)
         self._places.serve()
 
     def _unqueue(self, lane: Lane, is_leaving: Callable[[Delivery], bool]) -> list[Delivery]:

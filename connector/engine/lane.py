@@ -161,7 +161,6 @@ class Lane:
         if subscription.rate_per_s != self.subscription.rate_per_s:
             self.bucket = _bucket(subscription)
         self.subscription, self.composer, self.endpoint, self.host = subscription, composer, endpoint, host
-        self.line = None  # a line at its former host would wait for others' answers
 
     def forget(self, at_ms: int) -> None:
         """What was learnt of the endpoint before ``at_ms`` (Unix) holds no longer: it is like a new one."""

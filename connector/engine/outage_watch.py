@@ -31,7 +31,7 @@ class OutageWatch:
         outage: Outage,
         lanes: Lanes,
         places: Places,
-        start: Callable[[Delivery], None],
+        start: Callable[[Delivery], bool],
         clock: Clock,
         log: Log,
         on_open: Callable[[], None],

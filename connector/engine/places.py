@@ -6,15 +6,15 @@ lanes without a recent success together, so that a hundred endpoints that hang c
 lanes, the ones that were never tried come before the ones that failed.
 
 A lane that has something to start and may not waits in one line: the general one when only the process is
-full, else in the line of what it lacks. Whatever ends a POST moves the next ones up, so nobody is looked
-for: all of it is O(1).
+full, else in the line of what it lacks. Whatever ends a POST moves the next ones up, and who was moved up and
+does not take the place passes it on, so nobody is looked for: all of it is O(1).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from connector.engine.lane import Delivery, Lane
@@ -22,14 +22,20 @@ from connector.engine.ports import Clock
 
 UNPROVEN_SHARE: Final = 4
 """One of so many places may be used by lanes without a recent success."""
+ASK_AGAIN_MS: Final = 250
+"""A lane that waits for its rate limit asks again so soon at the latest: its share may have grown."""
 
 
 class Places:
     """``flying`` are the deliveries whose POSTs are under way, ``waiting`` counts those in lanes' queues.
-    While ``is_closed`` nothing waiting starts."""
+    While ``is_closed`` nothing waiting starts. ``start`` returns whether a POST has begun.
+
+    A lane is in the one line that its ``line`` names, once, and in no other; one that has something waiting
+    and lacks nothing is in none but the general one: ``tests/engine/test_places.py``.
+    """
 
     def __init__(
-        self, *, in_flight_max: int, host_in_flight_max: int, clock: Clock, start: Callable[[Delivery], None]
+        self, *, in_flight_max: int, host_in_flight_max: int, clock: Clock, start: Callable[[Delivery], bool]
     ) -> None:
         self._in_flight_max = in_flight_max
         self._host_in_flight_max = host_in_flight_max
@@ -86,30 +92,44 @@ class Places:
         if delivery.is_unproven:
             delivery.is_unproven = False
             self._unproven -= 1
-            self._move_up(self._untried if self._untried else self._suspects)
+            if self._untried or self._suspects:
+                self._move_up_unproven()
         self.flying.discard(delivery)
 
     def line_up(self, lane: Lane) -> None:
         """``lane`` may have something to start, and a place for it."""
         line = lane.line
-        # One that has proven itself leaves its place in a line of the others behind, to be passed over.
-        is_proven_now = lane.is_proven and (line is self._untried or line is self._suspects)
-        if (line is None or is_proven_now) and (lane.queue or lane.retries):
+        if line is not None and lane.is_proven and (line is self._untried or line is self._suspects):
+            line.remove(lane)  # it has proven itself: once a minute at most
+            line = None
+        if line is None and (lane.queue or lane.retries):
             lane.line = self._line
             self._line.append(lane)
+
+    def line_up_anew(self, lanes: Iterable[Lane]) -> None:
+        """These are all lanes there are now, and some may lead elsewhere: whoever has something to start
+        lines up again."""
+        for line in (self._line, self._untried, self._suspects):
+            line.clear()
+        for lane in lanes:
+            lane.host.line.clear()
+            if lane.line is not self._timed:
+                lane.line = None
+            self.line_up(lane)
 
     def serve(self) -> None:
         """Give free places to the lanes in line in turn, one each."""
         line = self._line
         while line and len(self.flying) < self._in_flight_max and not self.is_closed:
             lane = line.popleft()
-            if lane.line is not line:
-                continue
             lane.line = None
+            has_started = False
             if self._is_next(lane):
                 self.waiting -= 1
-                self._start(lane.next())
+                has_started = self._start(lane.next())
                 self.line_up(lane)
+            if not has_started:
+                self._pass_on(lane)
 
     def _is_next(self, lane: Lane) -> bool:
         """Whether ``lane`` may start one now; else it waits for what it lacks, if that is shared."""
@@ -121,6 +141,7 @@ class Places:
             self._wait_in(self._suspects if lane.has_failed else self._untried, lane)
         elif lane.bucket is not None and (wait_ms := lane.bucket.take(self._clock.monotonic_ms())):
             lane.line = self._timed
+            wait_ms = min(wait_ms, ASK_AGAIN_MS)
             asyncio.get_running_loop().call_later(wait_ms / 1_000, self._timed_out, lane)
         else:
             return True
@@ -130,16 +151,29 @@ class Places:
         lane.line = line
         line.append(lane)
 
-    def _move_up(self, line: deque[Lane]) -> None:
+    def _pass_on(self, lane: Lane) -> None:
+        """``lane`` was moved up and starts nothing: what it could have used is for the next in line."""
+        host = lane.host
+        if host.line and host.in_flight < self._host_in_flight_max:
+            self._move_up(host.line)
+        if self._unproven < self._unproven_max and (self._untried or self._suspects):
+            self._move_up_unproven()
+
+    def _move_up_unproven(self) -> None:
+        if not self._move_up(self._untried):
+            self._move_up(self._suspects)
+
+    def _move_up(self, line: deque[Lane]) -> bool:
+        """Whether somebody in ``line`` still had something to start."""
         while line:
             lane = line.popleft()
-            if lane.line is line:
-                lane.line = None
-                self.line_up(lane)
-                return
-
-    def _timed_out(self, lane: Lane) -> None:
-        if lane.line is self._timed:
             lane.line = None
             self.line_up(lane)
-            self.serve()
+            if lane.line is not None:
+                return True
+        return False
+
+    def _timed_out(self, lane: Lane) -> None:
+        lane.line = None
+        self.line_up(lane)
+        self.serve()
