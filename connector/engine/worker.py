@@ -176,6 +176,7 @@ class Worker:
         self.knowledge.viewed(lane for lane in self.lanes if lane not in before)
         self.outbox.tiers = tuple(tiers)
         self.dispatcher.changed(evicted)
+        self._presence.park(self._parking())
 
     async def learn(self) -> None:
         """Learn what the other workers know, as long as it takes."""
