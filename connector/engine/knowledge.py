@@ -65,6 +65,8 @@ class Knowledge:
         self._unknown: dict[str, EndpointNews] = {}
         self.backlogs: dict[str, BacklogNews] = {}
         """By subscription: whether something may lie parked for it, and how far that was replayed."""
+        self.faults = 0
+        """Records of the board that could not be read."""
         self._openings: dict[str, int] = {}
         """Of those we park for, as all have heard by now: the opening that was told for it."""
 
@@ -112,6 +114,7 @@ class Knowledge:
                 if name.startswith(_BACKLOG):
                     self.backlogs.pop(name.removeprefix(_BACKLOG), None)
             case Fault(key=name, why=why):
+                self.faults += 1
                 self._log.warning("news that cannot be read", key=name, why=why)
             case WorkerNews(worker=self._worker_id):
                 self._heard_own(news)
