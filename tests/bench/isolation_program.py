@@ -153,8 +153,8 @@ def main() -> int:
         p99_ms = median(run.p99_ms for run in one.steady)
         line(f"{one.mix.name:<24}{rate:>10,.0f}/s {per_cpu_s:>10,.0f} per CPU second   p99 {p99_ms:,.1f} ms")
     line(
-        f"away and back: a backlog of {recovery.backlog:,} drained in {recovery.drained_s:.0f} s; the others' "
-        f"p99 {recovery.before.p99_ms:.1f} ms before, {recovery.away.p99_ms:.1f} while away, "
+        f"away and back: a backlog of {recovery.backlog:,} drained in {recovery.drained_s:.0f} s; "
+        f"the others' p99 {recovery.before.p99_ms:.1f} ms before, {recovery.away.p99_ms:.1f} while away, "
         f"{recovery.draining.p99_ms:.1f} while draining"
     )
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
