@@ -25,6 +25,8 @@ __all__ = ["authority", "ca_file"]
 
 HTTP2 = Egress(http2=True)
 
+GOAWAY_AFTER_1 = b"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00"
+
 HYPERCORN = """
 import asyncio, socket, sys
 from hypercorn.asyncio import serve
@@ -255,3 +257,26 @@ async def test_a_head_that_is_none_is_a_protocol_failure(
 
     assert isinstance(outcome, Failure)
     assert outcome.kind == "protocol"
+
+
+async def test_a_graceful_goaway_costs_nothing_what_is_open_is_answered_and_the_rest_sent_elsewhere(
+    sender: EgressSender, authority: trustme.CA
+) -> None:
+    def answer(peer: Http2Peer, stream: int) -> None:
+        if peer.index:
+            peer.reply(stream, body=b"elsewhere")
+        elif stream == 3:
+            # As nginx does: stream 1 is answered, stream 3 was not looked at.
+            peer.writer.write(GOAWAY_AFTER_1)
+            asyncio.get_running_loop().call_later(0.05, finish, peer)
+
+    def finish(peer: Http2Peer) -> None:
+        peer.reply(1, body=b"here")
+        peer.writer.write(peer.h2.data_to_send())
+
+    async with http2_receiving(answer, server_tls(authority, "127.0.0.1")) as receiver:
+        endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b", egress=HTTP2)
+        outcomes = await asyncio.gather(start(sender, endpoint), start(sender, endpoint))
+
+    assert list(outcomes) == [Reply(200, body=b"here"), Reply(200, body=b"elsewhere")]
+    assert receiver.accepted == 2
