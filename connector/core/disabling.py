@@ -8,22 +8,22 @@ Parking the backlog, telling the operator and enabling again are the engine's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from connector.core.outcome import Outcome, Refused
 
-PROBE_FIRST_MS: Final = 3_600_000
 PROBE_MAX_MS: Final = 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisableRules:
     """Disabled is what failed for ``after_ms`` without a success between, in ``attempts`` or more.
-    0 attempts: never for failing."""
+    0 attempts: never for failing. It is tried again after ``probe_first_ms``."""
 
     after_ms: int = 5 * 24 * 3_600_000
     attempts: int = 20
+    probe_first_ms: int = 3_600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +70,23 @@ def why_disable(outcome: Outcome, run: FailureRun, rules: DisableRules, *, now_m
     return ""
 
 
-def disable(why: str, *, now_ms: int) -> Disabled:
-    """Disabled from now on, with the first probe an hour away."""
-    return Disabled(since_ms=now_ms, why=why, probes_at_ms=next_probe_ms(since_ms=now_ms, now_ms=now_ms))
+def disable(why: str, rules: DisableRules, *, now_ms: int) -> Disabled:
+    """Disabled from now on, with the first probe as far away as the rules say."""
+    probes_at_ms = next_probe_ms(rules, since_ms=now_ms, now_ms=now_ms)
+    return Disabled(since_ms=now_ms, why=why, probes_at_ms=probes_at_ms)
 
 
-def next_probe_ms(*, since_ms: int, now_ms: int) -> int:
+def next_probe_ms(rules: DisableRules, *, since_ms: int, now_ms: int) -> int:
     """When to probe next what is disabled since ``since_ms`` and did not answer now.
 
-    After 1, 2, 4, 8, 16 and then every 24 hours. Each wait is as long as all before it and one hour more,
-    so the schedule needs no counter, and survives a restart.
+    By default after 1, 2, 4, 8, 16 and then every 24 hours. Each wait is as long as all before it and the
+    first once more, so the schedule needs no counter, and survives a restart.
     """
-    return now_ms + min(max(now_ms - since_ms, 0) + PROBE_FIRST_MS, PROBE_MAX_MS)
+    return now_ms + min(max(now_ms - since_ms, 0) + rules.probe_first_ms, PROBE_MAX_MS)
+
+
+def agreed(one: Disabled, other: Disabled) -> Disabled:
+    """What two workers hold that have each disabled a subscription: the one that was first is right about
+    when and why, and whoever has probed last about when to probe again."""
+    first = min(one, other, key=lambda each: (each.since_ms, each.why))
+    return replace(first, probes_at_ms=max(one.probes_at_ms, other.probes_at_ms))

@@ -17,7 +17,7 @@ Dead letters also carry the ``__connect.errors.`` headers that tools for Kafka C
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, get_args
 
@@ -31,6 +31,7 @@ __all__ = [
 ]  # fmt: skip
 
 VERSION: Final = "1"
+_VERSION_BYTES = VERSION.encode()
 OWN_PREFIX: Final = "webhook."
 ORIGINAL_PREFIX: Final = "webhook.orig."
 ALIAS_PREFIX: Final = "__connect.errors."
@@ -87,79 +88,93 @@ class HeaderFault:
 
 def encode(trail: Trail | PoisonTrail, source_headers: Headers) -> list[tuple[str, bytes | None]]:
     """The headers of a letter. Texts from strangers are cut to their limits; the history loses its
-    oldest entries first; the source's headers are never cut."""
-    fields = dict(_trail_fields(trail) if isinstance(trail, Trail) else _poison_fields(trail))
-    headers: list[tuple[str, bytes | None]] = [
-        (OWN_PREFIX + name, _bytes(value)) for name, value in fields.items()
-    ]
-    if "reason" in fields:
+    oldest entries first; the source's headers are never cut.
+
+    Half of the endpoints may be dead, and then this is run for every second record: it adds header by
+    header to one list.
+    """
+    headers: list[tuple[str, bytes | None]] = [("webhook.v", _VERSION_BYTES)]
+    if isinstance(trail, Trail):
+        _add_trail(headers.append, trail)
+    else:
+        _add_poison(headers.append, trail)
+    if trail.pointer is not None:
+        _add_pointer(headers.append, trail.pointer)
+    if isinstance(trail, PoisonTrail) or trail.reason:
         headers += [(ALIAS_PREFIX + name, _bytes(value)) for name, value in _aliases(trail)]
-    headers += [
-        (ORIGINAL_PREFIX + name if name.startswith((OWN_PREFIX, ALIAS_PREFIX)) else name, value)
-        for name, value in source_headers
-    ]
+    if source_headers:
+        headers += [
+            (ORIGINAL_PREFIX + name if name.startswith((OWN_PREFIX, ALIAS_PREFIX)) else name, value)
+            for name, value in source_headers
+        ]
     return headers
 
 
-def _trail_fields(trail: Trail) -> Iterator[tuple[str, str | int]]:
-    yield "v", VERSION
-    yield "subscription-id", trail.subscription_id
-    yield "event-id", trail.event_id
-    yield "event-type", trail.event_type[:EVENT_TYPE_CHARS_MAX]
-    yield from _origin_fields(trail.origin)
-    yield "attempt", trail.attempt
-    yield "hop", trail.hop
-    yield "generation", trail.generation
-    yield from _present(
-        ("not-before-ms", trail.not_before_ms),
-        ("first-attempt-ms", trail.first_attempt_ms),
-        ("failed-at-ms", trail.failed_at_ms),
-        ("error-class", _token(trail.error_class)),
-        ("status", trail.status),
-        ("detail", trail.detail[:DETAIL_CHARS_MAX]),
-        ("body-sha256", trail.body_sha256),
-        ("history", _history_text(trail.history)),
-        ("reason", trail.reason or ""),
-        ("snippet", trail.snippet[:SNIPPET_CHARS_MAX]),
-    )
-    yield from _pointer_fields(trail.pointer)
+_Add = Callable[[tuple[str, bytes | None]], None]
 
 
-def _poison_fields(trail: PoisonTrail) -> Iterator[tuple[str, str | int]]:
-    yield "v", VERSION
-    yield from _origin_fields(trail.origin)
-    yield "reason", "poison"
-    yield "error-class", trail.code
-    yield "failed-at-ms", trail.failed_at_ms
-    yield from _present(("detail", trail.detail[:DETAIL_CHARS_MAX]))
-    yield from _pointer_fields(trail.pointer)
+def _add_trail(add: _Add, trail: Trail) -> None:
+    add(("webhook.subscription-id", _bytes(trail.subscription_id)))
+    add(("webhook.event-id", _bytes(trail.event_id)))
+    add(("webhook.event-type", _bytes(trail.event_type[:EVENT_TYPE_CHARS_MAX])))
+    _add_origin(add, trail.origin)
+    add(("webhook.attempt", _bytes(trail.attempt)))
+    add(("webhook.hop", _bytes(trail.hop)))
+    add(("webhook.generation", _bytes(trail.generation)))
+    if trail.not_before_ms:
+        add(("webhook.not-before-ms", _bytes(trail.not_before_ms)))
+    if trail.first_attempt_ms:
+        add(("webhook.first-attempt-ms", _bytes(trail.first_attempt_ms)))
+    if trail.failed_at_ms:
+        add(("webhook.failed-at-ms", _bytes(trail.failed_at_ms)))
+    if trail.error_class:
+        add(("webhook.error-class", _bytes(_token(trail.error_class))))
+    if trail.status:
+        add(("webhook.status", _bytes(trail.status)))
+    if trail.detail:
+        add(("webhook.detail", _bytes(trail.detail[:DETAIL_CHARS_MAX])))
+    if trail.body_sha256:
+        add(("webhook.body-sha256", _bytes(trail.body_sha256)))
+    if trail.history:
+        add(("webhook.history", _bytes(_history_text(trail.history))))
+    if trail.reason:
+        add(("webhook.reason", _bytes(trail.reason)))
+    if trail.snippet:
+        add(("webhook.snippet", _bytes(trail.snippet[:SNIPPET_CHARS_MAX])))
 
 
-def _origin_fields(origin: Origin) -> Iterator[tuple[str, str | int]]:
-    yield "topic", origin.topic
-    yield "partition", origin.partition
-    yield "offset", origin.offset
-    yield from _present(("topic-id", origin.topic_id))
+def _add_poison(add: _Add, trail: PoisonTrail) -> None:
+    _add_origin(add, trail.origin)
+    add(("webhook.reason", b"poison"))
+    add(("webhook.error-class", _bytes(trail.code)))
+    add(("webhook.failed-at-ms", _bytes(trail.failed_at_ms)))
+    if trail.detail:
+        add(("webhook.detail", _bytes(trail.detail[:DETAIL_CHARS_MAX])))
+
+
+def _add_origin(add: _Add, origin: Origin) -> None:
+    add(("webhook.topic", _bytes(origin.topic)))
+    add(("webhook.partition", _bytes(origin.partition)))
+    add(("webhook.offset", _bytes(origin.offset)))
+    if origin.topic_id:
+        add(("webhook.topic-id", _bytes(origin.topic_id)))
     if origin.timestamp_ms >= 0:
-        yield "timestamp-ms", origin.timestamp_ms
+        add(("webhook.timestamp-ms", _bytes(origin.timestamp_ms)))
 
 
-def _pointer_fields(pointer: Pointer | None) -> Iterator[tuple[str, str | int]]:
-    if pointer is not None:
-        yield "pointer.value-sha256", pointer.value_sha256
-        yield "pointer.value-bytes", pointer.value_bytes
-        yield "pointer.key-bytes", pointer.key_bytes
-        yield "pointer.header-count", pointer.header_count
+def _add_pointer(add: _Add, pointer: Pointer) -> None:
+    add(("webhook.pointer.value-sha256", _bytes(pointer.value_sha256)))
+    add(("webhook.pointer.value-bytes", _bytes(pointer.value_bytes)))
+    add(("webhook.pointer.key-bytes", _bytes(pointer.key_bytes)))
+    add(("webhook.pointer.header-count", _bytes(pointer.header_count)))
 
 
 def _bytes(value: str | int) -> bytes:
-    assert isinstance(value, str) or 0 <= value <= _NUMBER_MAX, "no count or time of ours is negative"
+    if isinstance(value, int):
+        assert 0 <= value <= _NUMBER_MAX, "no count or time of ours is negative"
+        return b"%d" % value
     # What cannot be written in UTF-8 (a lone surrogate) must not keep a letter from being written.
-    return str(value).encode("utf-8", "replace")
-
-
-def _present(*fields: tuple[str, str | int]) -> Iterator[tuple[str, str | int]]:
-    return (field for field in fields if field[1])
+    return value.encode("utf-8", "replace")
 
 
 def _token(error_class: str) -> str:

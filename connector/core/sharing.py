@@ -56,10 +56,15 @@ class WorkerNews:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacklogNews:
-    """How far a subscription's parked backlog has been replayed: partition → next offset to read."""
+    """How far a subscription's parked backlog has been replayed: partition → next offset to read.
+
+    ``openings`` counts how often a worker began to park for it; what is told of fewer than one knows is
+    out of date (:mod:`connector.core.backlog`).
+    """
 
     subscription_id: str
     at_ms: int
+    openings: int
     cursor: Mapping[int, int]
     is_done: bool
 
@@ -102,7 +107,12 @@ def encode(news: EndpointNews | WorkerNews | BacklogNews) -> tuple[bytes, bytes]
             content = {"at_ms": news.at_ms, "parking": news.parking, "is_leaving": news.is_leaving}
         case BacklogNews():
             cursor = {str(partition): offset for partition, offset in sorted(news.cursor.items())}
-            content = {"at_ms": news.at_ms, "cursor": cursor, "is_done": news.is_done}
+            content = {
+                "at_ms": news.at_ms,
+                "openings": news.openings,
+                "cursor": cursor,
+                "is_done": news.is_done,
+            }
         case _:
             assert_never(news)
     return key_of(news), orjson.dumps({"v": VERSION, **content})
@@ -181,6 +191,7 @@ def _read(key: bytes | None, value: bytes | None) -> News:
             return BacklogNews(
                 subscription_id=id_,
                 at_ms=members.number("at_ms"),
+                openings=members.number("openings"),
                 cursor=members.offsets("cursor"),
                 is_done=members.truth("is_done"),
             )

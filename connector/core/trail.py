@@ -2,7 +2,9 @@
 
 A trail is what must survive when a delivery leaves the process: it travels in the headers of its
 letter (:mod:`connector.core.headers`) from tier to tier and into the dead letters. A delivery that
-has never failed needs none. Trails are values: each step makes a new one.
+has never failed needs none. Trails are values: each step makes a new one. (They are not frozen only because
+that would cost more than all the rest of a letter, and with half of the endpoints dead every second record
+becomes one.)
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ Reason = Literal[
 """Why something is a dead letter: a closed set."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)
 class Origin:
     """The coordinates of the source record: they name it for ever.
 
@@ -76,7 +78,7 @@ class Pointer:
     header_count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Trail:
     """The past of one delivery.
 

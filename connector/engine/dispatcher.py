@@ -50,9 +50,6 @@ class News(Protocol):
     def tell(self, lane: Lane) -> None:
         """Something that was learnt of its endpoint has changed."""
 
-    def announce_parking(self, lane: Lane) -> None:
-        """What it gets is to be parked from now on."""
-
     def is_parking_announced(self, subscription_id: str) -> bool:
         """Whether it may be parked: all know that there is something to look for later."""
 
@@ -165,9 +162,6 @@ class Dispatcher:
         subscription is paused, or was removed. What is in flight goes on; a removed subscription's
         deliveries go to a tier, where every worker gets the time to hear of it before they count as
         deleted."""
-        for lane in self._lanes:
-            if lane.subscription.paused:
-                self._news.announce_parking(lane)
         for lane in evicted:
             for delivery in self._unqueue(lane, lambda _: True):
                 if lane.is_live:
@@ -383,12 +377,11 @@ class Dispatcher:
             why := why_disable(outcome, lane.failures, self._disable_rules, now_ms=now_ms)
         ):
             self._log.error("disabled", subscription=lane.subscription.id, why=why)
-            lane.disabled = disable(why, now_ms=now_ms)
+            lane.disabled = disable(why, self._disable_rules, now_ms=now_ms)
             self._news.tell(lane)
             self._stop_using(lane)
 
     def _stop_using(self, lane: Lane) -> None:
-        self._news.announce_parking(lane)
         for delivery in self._unqueue(lane, lambda _: True):
             self._park(delivery)
 
@@ -403,7 +396,7 @@ class Dispatcher:
         disabled, now_ms = lane.disabled, self._clock.now_ms()
         if lane.subscription.paused or disabled is None or now_ms < disabled.probes_at_ms:
             return False
-        probes_at_ms = next_probe_ms(since_ms=disabled.since_ms, now_ms=now_ms)
+        probes_at_ms = next_probe_ms(self._disable_rules, since_ms=disabled.since_ms, now_ms=now_ms)
         lane.disabled = replace(disabled, probes_at_ms=probes_at_ms)
         self._news.tell(lane)
         return True

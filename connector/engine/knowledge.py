@@ -4,6 +4,10 @@ Everything is told through the board, newest value per key. News of one subscrip
 over: two workers may learn different things in the same second, and the later record replaces the earlier
 one on the board. So whoever hears less than it knows says again what it knows.
 
+Parking is told in two steps, each heard back before the next: for whom this worker parks, then that the
+backlog is open again. So whoever knows of an opening knows who parks, and replays nothing yet; only then is
+anything parked.
+
 A breaker judges for itself (:meth:`~connector.core.breaker.Breaker.adopt`). *Disabled* holds until a reset
 that is later: an operator's, or that of a worker whose probe succeeded.
 """
@@ -13,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, assert_never
 
+from connector.core.backlog import merged, opened
+from connector.core.disabling import agreed
 from connector.core.sharing import (
     BacklogNews,
     EndpointNews,
@@ -59,6 +65,10 @@ class Knowledge:
         self._unknown: dict[str, EndpointNews] = {}
         self.backlogs: dict[str, BacklogNews] = {}
         """By subscription: whether something may lie parked for it, and how far that was replayed."""
+        self.faults = 0
+        """Records of the board that could not be read."""
+        self._openings: dict[str, int] = {}
+        """Of those we park for, as all have heard by now: the opening that was told for it."""
 
     def start(self) -> None:
         """Begin to hear."""
@@ -79,27 +89,15 @@ class Knowledge:
             if news is not None:
                 self._apply(lane, news)
 
-    def announce_parking(self, lane: Lane) -> None:
-        """What this lane gets is parked from now on: somebody must look there when it is resumed."""
-        id_ = lane.subscription.id
-        if not self.is_parking_announced(id_):
-            known = self.backlogs.get(id_)
-            self.post_backlog(
-                BacklogNews(
-                    subscription_id=id_,
-                    at_ms=self._clock.now_ms(),
-                    cursor=known.cursor if known is not None else {},
-                    is_done=False,
-                )
-            )
-
     def is_parking_announced(self, subscription_id: str) -> bool:
         """Whether all know that something may lie parked for this one: before, nothing is parked."""
-        backlog = self.backlogs.get(subscription_id)
-        return backlog is not None and not backlog.is_done
+        backlog, opening = self.backlogs.get(subscription_id), self._openings.get(subscription_id)
+        if backlog is None or opening is None:
+            return False
+        return backlog.openings >= opening and not backlog.is_done
 
     def post_backlog(self, news: BacklogNews) -> None:
-        """Tell how far a backlog is replayed."""
+        """Tell of a backlog; what is out of date changes nothing."""
         self._board.post(*encode(news))
 
     # ── hearing ─────────────────────────────────────────────────────────────────────────────────
@@ -111,12 +109,15 @@ class Knowledge:
             case EndpointNews():
                 self._heard(news)
             case BacklogNews():
-                self.backlogs[news.subscription_id] = news
+                self._heard_of_backlog(news)
             case Forgotten(key=name):
                 if name.startswith(_BACKLOG):
                     self.backlogs.pop(name.removeprefix(_BACKLOG), None)
             case Fault(key=name, why=why):
+                self.faults += 1
                 self._log.warning("news that cannot be read", key=name, why=why)
+            case WorkerNews(worker=self._worker_id):
+                self._heard_own(news)
             case WorkerNews():
                 pass
             case _:
@@ -132,6 +133,30 @@ class Knowledge:
         if len(self._unknown) > UNKNOWN_MAX:
             del self._unknown[next(iter(self._unknown))]
 
+    def _heard_own(self, news: WorkerNews) -> None:
+        """All know for whom we park: only now each backlog is opened, so that whoever knows of the opening
+        knows that it is not to be replayed yet."""
+        openings, self._openings = self._openings, {}
+        for id_ in news.parking:
+            if id_ in openings:
+                self._openings[id_] = openings[id_]
+            else:
+                self._open(id_)
+
+    def _heard_of_backlog(self, news: BacklogNews) -> None:
+        id_ = news.subscription_id
+        backlog = merged(self.backlogs.get(id_), news)
+        self.backlogs[id_] = backlog
+        if backlog is not news:
+            self.post_backlog(backlog)  # it took the place of what we know
+        elif backlog.is_done and id_ in self._openings:
+            self._open(id_)  # by one who has not heard that we park
+
+    def _open(self, id_: str) -> None:
+        news = opened(self.backlogs.get(id_), id_, now_ms=self._clock.now_ms())
+        self._openings[id_] = news.openings
+        self.post_backlog(news)
+
     def _apply(self, lane: Lane, news: EndpointNews) -> None:
         now_ms = self._clock.now_ms()
         has_changed = False
@@ -146,8 +171,11 @@ class Knowledge:
         if news.disabled is not None and lane.disabled is None:
             lane.disabled = news.disabled
             has_changed = True
-        elif news.disabled is None and lane.disabled is not None:
-            self.tell(lane)  # another's news took the place of ours
+        elif lane.disabled is not None:
+            if news.disabled is not None:
+                lane.disabled = agreed(lane.disabled, news.disabled)
+            if lane.disabled != news.disabled:
+                self.tell(lane)  # another's news took the place of ours
         if news.failing_since_ms and news.failed_attempts > lane.failures.attempts:
             lane.failures.since_ms = news.failing_since_ms
             lane.failures.attempts = news.failed_attempts

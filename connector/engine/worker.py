@@ -88,12 +88,13 @@ class Worker:
         settlement = Settlement(self.accounts)
         self.lanes = Lanes(sender, compile_composer, breaker=limits.breaker, clock=clock)
         self._board = board
-        self._presence = Presence(board, clock, worker_id)
-        self._share = 0.0
+        self.presence = Presence(board, clock, worker_id)
+        self.share = 0.0
+        """The part of every rate limit that this worker may use, from 0 to 1."""
         self._clock = clock
         self.knowledge = Knowledge(
             board=board,
-            presence=self._presence,
+            presence=self.presence,
             worker_id=worker_id,
             lanes=self.lanes,
             clock=clock,
@@ -176,6 +177,7 @@ class Worker:
         self.knowledge.viewed(lane for lane in self.lanes if lane not in before)
         self.outbox.tiers = tuple(tiers)
         self.dispatcher.changed(evicted)
+        self.presence.park(self._parking())
 
     async def learn(self) -> None:
         """Learn what the other workers know, as long as it takes."""
@@ -186,7 +188,7 @@ class Worker:
         """Join the groups and work. :meth:`learn` and :meth:`view` come first."""
         assert self.outbox.tiers, "the view is complete before a group is joined"
         self._has_started = True
-        self._tasks.spawn(self._presence.run(), "presence")
+        self._tasks.spawn(self.presence.run(), "presence")
         for pump in self.pumps:
             pump.start()
         self._tasks.spawn(self._look_for_ever(), "look")
@@ -208,7 +210,7 @@ class Worker:
             await asyncio.gather(
                 self._source.close(), *([self._tier_source.close()] if self._tier_source else [])
             )
-            self._presence.leave()
+            self.presence.leave()
         await self._board.close()
         await self._writer.close()
         await self._sender.close()
@@ -224,7 +226,7 @@ class Worker:
         while True:
             await asyncio.sleep(LOOK_MS / 1_000)
             self.dispatcher.look()
-            self._presence.park(self._parking())
+            self.presence.park(self._parking())
             self._take_share()
             for pump in self.pumps:
                 pump.unblock()
@@ -234,9 +236,9 @@ class Worker:
         return {lane.subscription.id for lane in self.lanes if lane.is_parking} | self.outbox.parking
 
     def _take_share(self) -> None:
-        share = self._presence.share(self._clock.monotonic_ms())
-        if share != self._share:
-            self._share = share
+        share = self.presence.share(self._clock.monotonic_ms())
+        if share != self.share:
+            self.share = share
             self.lanes.share(share)
 
     # ── what it has to say ──────────────────────────────────────────────────────────────────────

@@ -20,5 +20,5 @@ class SenderSettings(Declared):
         default=None,
         description="The egress proxy of every subscription that names none of its own, such as "
         "http://egress.internal:3128. It resolves the names, so it must refuse addresses inside the house. "
-        "Without one POSTs leave directly, by a sender that takes a tenth of the processor time.",
+        "Without one POSTs leave directly, by a sender that takes far less processor time.",
     )

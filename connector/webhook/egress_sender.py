@@ -2,7 +2,7 @@
 
 It is built on httpcore, the half of httpx that speaks to the wire. The other half adds what a webhook
 must not have: redirects, cookies, decompression, headers of its own, proxies from the environment. It
-costs a task and many awaits per POST, a good ten times what the fast sender takes, and is chosen per
+costs a task and many awaits per POST, some twenty times what the fast sender takes, and is chosen per
 subscription for what it can do.
 
 Failures and replies mean the same as the fast sender's. In addition there is the failure ``proxy``: what

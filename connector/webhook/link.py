@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 import h2.config
 import h2.errors
@@ -52,7 +53,10 @@ class Link:
         self.riders = 0
         self.opened_at_s = self.used_at_s = monotonic()
         self._before_bytes = 0
+        self._streams: set[_Stream] = set()
+        self._last_stream: int | None = None  # that will be answered, once the receiver has said so
         if is_http2:
+            wire.start_http2(self._going_away)
             self._http: httpcore.AsyncConnectionInterface = _Http2(place.origin, wire)
         else:
             wire.start_http1()
@@ -101,7 +105,21 @@ class Link:
             raise httpcore.RemoteProtocolError("the reply is not whole")
         return self._received(wire.reply, response)
 
-    async def _carry_http2(self, request: httpcore.Request) -> Reply | Failure:
+    async def _carry_http2(self, request: httpcore.Request) -> Reply:
+        stream = _Stream()
+        request.extensions["trace"] = stream.trace
+        self._streams.add(stream)
+        try:
+            return await self._stream(request)
+        except Exception as error:
+            if self._last_stream is not None and stream.id > self._last_stream:
+                raise httpcore.ConnectionNotAvailable from error
+            raise
+        finally:
+            self._streams.remove(stream)
+            self._show_goaway_when_due()
+
+    async def _stream(self, request: httpcore.Request) -> Reply:
         response = await self._http.handle_async_request(request)
         body = b""
         size_bytes = 0
@@ -121,6 +139,19 @@ class Link:
             b"" if is_compressed else body,
             fields.get(b"content-type", b""),
         )
+
+    def _going_away(self, last_stream: int) -> None:
+        """The receiver answers streams up to this one, and closes."""
+        self.is_retired = True
+        self._last_stream = last_stream
+        if not self.riders:
+            self.wire.abort()
+        self._show_goaway_when_due()
+
+    def _show_goaway_when_due(self) -> None:
+        last = self._last_stream
+        if last is not None and not any(0 < stream.id <= last for stream in self._streams):
+            self.wire.show_goaway()
 
     def _received(self, reply: Reply, response: httpcore.Response) -> Reply | Failure:
         proxy = self.place.proxy
@@ -150,6 +181,20 @@ class Link:
             failure = Failure("reset", "the connection closed without a reply")
             return failure if was_fresh else Unprocessed(failure)
         return Failure("protocol", f"the reply is not HTTP: {error}")
+
+
+class _Stream:
+    """One request over HTTP/2. ``id`` is 0 until it is sent."""
+
+    __slots__ = ("id",)
+
+    def __init__(self) -> None:
+        self.id = 0
+
+    async def trace(self, event: str, info: dict[str, Any]) -> None:  # Any: httpcore's
+        """Called by httpcore at every step."""
+        if event == "http2.send_request_headers.started":
+            self.id = info["stream_id"]
 
 
 _ENDS = (h2.events.StreamReset, h2.events.ConnectionTerminated)

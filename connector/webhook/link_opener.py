@@ -111,7 +111,7 @@ class LinkOpener:
         try:
             return await self._resolver.resolve(host)
         except LookupFailed as error:
-            return Failure("dns", str(error))
+            return Failure(error.kind, str(error))
 
 
 async def _dial(

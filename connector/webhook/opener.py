@@ -61,7 +61,7 @@ class Opener:
         try:
             addresses = await self._resolver.resolve(origin.host)
         except LookupFailed as error:
-            return Failure("dns", str(error))
+            return Failure(error.kind, str(error))
         if why := first_refusal(addresses, self._allowed):
             return Failure(
                 "forbidden",

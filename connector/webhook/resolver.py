@@ -1,7 +1,7 @@
 """Names into addresses, without ever blocking anyone else.
 
 The event loop's own ``getaddrinfo`` has a few threads that cannot be cancelled: four names whose
-servers hang would stop all look-ups. Here c-ares (aiodns) looks up any number at once; each name has at
+servers hang would stop all look-ups. Here c-ares (aiodns) looks up thousands at once; each name has at
 most one look-up under way, which all who ask share, and every look-up has a budget of its own, so a
 hanging name costs only those who want it.
 """
@@ -18,10 +18,14 @@ from typing import Protocol
 import aiodns
 import aiodns.error
 
+from connector.core.outcome import FailureKind
 from connector.webhook.guard import Address
 
 NAMES_MAX = 10_000
 """Names remembered; one entry is about 300 bytes."""
+
+LOOKUPS_MAX = 4_096
+"""Look-ups under way at once: more than one process sends, so only names that hang in masses get there."""
 
 CACHE_S_MAX = 60.0
 """The longest an answer is kept, however long it may live: as long as a connection."""
@@ -36,7 +40,12 @@ class Answer:
 
 
 class LookupFailed(Exception):
-    """The name has no addresses, or nobody could be asked. The message is for the operator."""
+    """The name has no addresses, or nobody could be asked. The message is for the operator; ``kind`` is that
+    of the failed attempt."""
+
+    def __init__(self, message: str, kind: FailureKind = "dns") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class Lookup(Protocol):
@@ -50,12 +59,20 @@ class Lookup(Protocol):
 
 class Resolver:
     """Shares, bounds and briefly remembers look-ups. Failures are not remembered; of more names than
-    ``names_max`` the oldest goes first."""
+    ``names_max`` the oldest goes first; more than ``lookups_max`` at once are refused."""
 
-    def __init__(self, lookup: Lookup, *, budget_ms: int, names_max: int = NAMES_MAX) -> None:
+    def __init__(
+        self,
+        lookup: Lookup,
+        *,
+        budget_ms: int,
+        names_max: int = NAMES_MAX,
+        lookups_max: int = LOOKUPS_MAX,
+    ) -> None:
         self._lookup = lookup
         self._budget_ms = budget_ms
         self._names_max = names_max
+        self._lookups_max = lookups_max
         self._under_way: dict[str, asyncio.Task[Answer]] = {}
         self._remembered: dict[str, tuple[float, tuple[Address, ...]]] = {}
 
@@ -69,6 +86,10 @@ class Resolver:
             del self._remembered[name]
         task = self._under_way.get(name)
         if task is None:
+            if len(self._under_way) >= self._lookups_max:
+                raise LookupFailed(
+                    f"{name} is not looked up: {self._lookups_max} others wait for an answer", "resources"
+                )
             task = self._under_way[name] = asyncio.create_task(self._ask(name), name=f"look up {name}")
             task.add_done_callback(self._finished)
         # One who gives up must not take the answer from the others.

@@ -17,6 +17,7 @@ from typing import Any, cast
 import httpcore
 
 from connector.core.outcome import Reply
+from connector.webhook.goaway import GoawayHolder
 from connector.webhook.reply import KnownReply, ReplyFault, ReplyReader
 
 UNREAD_BYTES_MAX = 256 * 1024
@@ -47,6 +48,8 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._transport: asyncio.Transport | None = None
         self._unread = bytearray()
         self._reader: ReplyReader | None = None
+        self._holder: GoawayHolder | None = None
+        self._going_away: Callable[[int], None] | None = None
         self._is_expecting = False
         self._is_full = False
         self._is_paused = False
@@ -86,6 +89,21 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
     def start_http1(self) -> None:
         """Everything from here on is HTTP/1.1."""
         self._reader = ReplyReader(KnownReply())
+
+    def start_http2(self, going_away: Callable[[int], None]) -> None:
+        """Everything from here on is HTTP/2. ``going_away`` is called with the last stream that will be
+        answered, when the other side says which that is."""
+        self._holder = GoawayHolder()
+        self._going_away = going_away
+        # Frames that came with the handshake's last bytes.
+        early, self._unread = bytes(self._unread), bytearray()
+        self._read_frames(self._holder, early)
+
+    def show_goaway(self) -> None:
+        """Nothing that is open will be answered any more: let httpcore know."""
+        if self._holder is not None:
+            self._unread += self._holder.release()
+            self._woken.set()
 
     def abort(self) -> None:
         """Close at once, without a farewell."""
@@ -153,9 +171,12 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     def data_received(self, data: bytes) -> None:
         self.received_bytes += len(data)
-        if self._reader is not None:
-            self._read_reply(self._reader, data)
-        self._unread += data
+        if self._holder is not None:
+            self._read_frames(self._holder, data)
+        else:
+            if self._reader is not None:
+                self._read_reply(self._reader, data)
+            self._unread += data
         if self._reader is None and len(self._unread) > UNREAD_BYTES_MAX and not self._is_paused:
             self._is_paused = True
             self.transport.pause_reading()
@@ -199,6 +220,12 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self.abort()
         if self._is_over():
             self._is_expecting = False
+
+    def _read_frames(self, holder: GoawayHolder, data: bytes) -> None:
+        before = holder.last_stream
+        self._unread += holder.feed(data)
+        if holder.last_stream is not None and holder.last_stream != before and self._going_away is not None:
+            self._going_away(holder.last_stream)
 
     async def _wake(self) -> None:
         # Over HTTP/2 one may read while others wait to write: each looks for itself what has changed.

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 _PROGRAM = Path(__file__).with_name("receiver_program.py")
 
 
 class Counts(NamedTuple):
-    """Since the last reset: POSTs, and signatures checked and found wrong."""
+    """Since the last reset: POSTs, signatures checked and found wrong, and POSTs to endpoints set apart."""
 
     requests: int
     checked: int
     bad_signatures: int
+    requests_apart: int
 
 
 class Receiver:
@@ -32,6 +35,11 @@ class Receiver:
             text=True,
         )
         self.port = int(self._answer())
+
+    def behave(self, *, delay_s: float, hanging: Sequence[str] = (), apart: Sequence[str] = ()) -> None:
+        """Answer after so long; those of the ``hanging`` URLs never, and they are not counted. Those set
+        ``apart`` are counted apart and not timed."""
+        self._ask(do="behave", delay_s=delay_s, hanging=_hosts(hanging), apart=_hosts(apart))
 
     def urls(self, count: int) -> list[str]:
         """The endpoints of the first ``count`` hosts."""
@@ -70,3 +78,7 @@ class Receiver:
         if not line:
             raise RuntimeError(f"the receiver ended with {self._process.wait()}")
         return line
+
+
+def _hosts(urls: Sequence[str]) -> list[str | None]:
+    return [urlsplit(url).hostname for url in urls]

@@ -2,7 +2,8 @@
 
 One process listens at many addresses of 127.0.0.0/8 on one port, so that a sender sees many hosts. Shares
 no code with the connector; every 64th signature is checked with the standard library alone, and what
-carries a stamp is timed. Orders come as lines of JSON on standard input; it ends with that input.
+carries a stamp is timed. Answers may come late, and from some addresses never. Orders come as lines of JSON
+on standard input; it ends with that input.
 
 On order it stays awake: it looks for requests without ever sleeping. The kernel bills whoever sends over the
 loopback for waking a receiver that slept, which a receiver on another machine never costs.
@@ -35,6 +36,9 @@ class Tally:
 
     def __init__(self, key: bytes) -> None:
         self.key = key
+        self.delay_s = 0.0
+        self.hanging: frozenset[str] = frozenset()
+        self.apart: frozenset[str] = frozenset()
         self.reset()
         self.renew_answer()
         self.stay_awake()
@@ -55,6 +59,7 @@ class Tally:
 
     def reset(self) -> None:
         self.requests = 0
+        self.requests_apart = 0
         self.checked = 0
         self.bad_signatures = 0
         self.is_timing = False
@@ -72,6 +77,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._address = transport.get_extra_info("sockname")[0]
 
     def data_received(self, data: bytes) -> None:
         if self._rest:
@@ -90,13 +96,20 @@ class Connection(asyncio.Protocol):
 
     def _take(self, request: bytes, head_end: int) -> None:
         tally = self._tally
-        tally.requests += 1
-        if tally.is_timing and (stamp := _STAMP.search(request)) is not None:
+        if self._address in tally.hanging:
+            return
+        is_apart = self._address in tally.apart
+        tally.requests += not is_apart
+        tally.requests_apart += is_apart
+        if tally.is_timing and not is_apart and (stamp := _STAMP.search(request)) is not None:
             tally.latencies_ns.append(time.monotonic_ns() - int(stamp[1]))
         if tally.requests % _CHECKED_EVERY == 0:
             tally.checked += 1
             tally.bad_signatures += not _is_signed(request, head_end, tally.key)
-        self._transport.write(tally.answer)
+        if tally.delay_s:
+            asyncio.get_running_loop().call_later(tally.delay_s, self._transport.write, tally.answer)
+        else:
+            self._transport.write(tally.answer)
 
 
 def _is_signed(request: bytes, head_end: int, key: bytes) -> bool:
@@ -116,8 +129,13 @@ def _obey(tally: Tally, order: dict[str, Any]) -> object:
             tally.is_timing = bool(order["is_timing"])
             tally.is_awake = bool(order["is_awake"])
             return None
+        case "behave":
+            tally.delay_s = float(order["delay_s"])
+            tally.hanging = frozenset(order["hanging"])
+            tally.apart = frozenset(order["apart"])
+            return None
         case "counts":
-            return [tally.requests, tally.checked, tally.bad_signatures]
+            return [tally.requests, tally.checked, tally.bad_signatures, tally.requests_apart]
         case "latencies":
             return tally.latencies_ns
         case unknown:

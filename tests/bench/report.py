@@ -67,17 +67,17 @@ def judge(
     targets = []
     for name, runs in (("20 endpoints", few), ("1,000 endpoints", many)):
         rates = [run.per_cpu_s for run in runs]
-        targets.append(_at_least(f"deliveries per CPU second, {name}", rates, PER_CPU_S_MIN))
+        targets.append(at_least(f"deliveries per CPU second, {name}", rates, PER_CPU_S_MIN))
     shares = [run.per_cpu_s / median(bare) for run in few] if bare else []
-    targets.append(_at_least("of the rate of the sender alone, 20 endpoints", shares, SHARE_OF_BARE_MIN))
+    targets.append(at_least("of the rate of the sender alone, 20 endpoints", shares, SHARE_OF_BARE_MIN))
     dearer = []
     if few and many:
         dearer = [median(run.per_cpu_s for run in few) / median(run.per_cpu_s for run in many) - 1]
-    targets.append(_at_most("dearer with 1,000 endpoints than with 20, by", dearer, FLATNESS_MAX))
-    targets.append(_at_most("produce to POST, p50, ms", [run.p50_ms for run in paced], P50_MS_MAX))
-    targets.append(_at_most("produce to POST, p99, ms", [run.p99_ms for run in paced], P99_MS_MAX))
+    targets.append(at_most("dearer with 1,000 endpoints than with 20, by", dearer, FLATNESS_MAX))
+    targets.append(at_most("produce to POST, p50, ms", [run.p50_ms for run in paced], P50_MS_MAX))
+    targets.append(at_most("produce to POST, p99, ms", [run.p99_ms for run in paced], P99_MS_MAX))
     peak = [max(run.peak_memory_mb for run in many)] if many else []
-    targets.append(_at_most("peak resident memory, 1,000 endpoints, MB", peak, MEMORY_MB_MAX))
+    targets.append(at_most("peak resident memory, 1,000 endpoints, MB", peak, MEMORY_MB_MAX))
     return targets
 
 
@@ -85,46 +85,54 @@ def print_table(findings: Findings) -> None:
     """The findings for people, on standard output."""
     few, many, bare, paced = findings.few, findings.many, findings.bare_per_cpu_s, findings.paced
     speed = findings.speed
-    _line(
+    line(
         f"{findings.machine}; a loop {speed.loop_ns:.0f} ns, a ping {speed.ping_ns:.0f} ns; "
         f"others took {findings.others_share:.0%} of the machine"
     )
-    _line(
+    line(
         f"{findings.records:,} records of 1 KB; runs with 20 endpoints: {len(few)}, with 1,000: {len(many)}, "
         f"senders alone: {len(bare)}, paced: {len(paced)}, dropped: {len(findings.dropped)}"
     )
-    _line("")
-    for target in findings.targets:
-        mark = "met" if target.is_met else "MISSED"
-        _line(f"{target.name:<{_NAME_CHARS}}{target.found:>12}   {target.bound:<12}{mark}")
-    _line("")
-    _row("the sender alone, POSTs per CPU second", bare)
-    _row("a minimal sender, POSTs per CPU second", findings.minimal_per_cpu_s)
-    _row("deliveries per CPU second, a receiver that sleeps", [run.per_cpu_s for run in findings.waking])
+    line("")
+    print_targets(findings.targets)
+    line("")
+    row("the sender alone, POSTs per CPU second", bare)
+    row("a minimal sender, POSTs per CPU second", findings.minimal_per_cpu_s)
+    row("deliveries per CPU second, a receiver that sleeps", [run.per_cpu_s for run in findings.waking])
     for name, runs in (("20 endpoints", few), ("1,000 endpoints", many)):
-        _row(f"deliveries per second of wall time, {name}", [run.per_s for run in runs])
+        row(f"deliveries per second of wall time, {name}", [run.per_s for run in runs])
         for role in runs[0].us_by_thread if runs else ():
-            _row(f"    µs of CPU in {role}", [run.us_by_thread[role] for run in runs])
-    _row("µs of CPU per delivery at 1,000 a second", [run.us_per_delivery for run in paced])
-    _line("")
-    _line("each layer alone, µs of CPU per delivery")
+            row(f"    µs of CPU in {role}", [run.us_by_thread[role] for run in runs])
+    row("µs of CPU per delivery at 1,000 a second", [run.us_per_delivery for run in paced])
+    line("")
+    line("each layer alone, µs of CPU per delivery")
     for layer, spent_us in findings.layers_us.items():
-        _row(f"    {layer}", [spent_us])
+        row(f"    {layer}", [spent_us])
     whole_us = sum(us for layer, us in findings.layers_us.items() if not layer.startswith(" "))
-    _row("    all of them", [whole_us])
+    row("    all of them", [whole_us])
 
 
-def _row(name: str, figures: Sequence[float]) -> None:
+def print_targets(targets: Sequence[Target]) -> None:
+    """A line for each: what was found, the bound, and whether it is met."""
+    for target in targets:
+        mark = "met" if target.is_met else "MISSED"
+        line(f"{target.name:<{_NAME_CHARS}}{target.found:>12}   {target.bound:<12}{mark}")
+
+
+def row(name: str, figures: Sequence[float]) -> None:
+    """The median of some figures; nothing when there are none."""
     if figures:
-        _line(f"{name:<{_NAME_CHARS}}{_shown(median(figures)):>12}")
+        line(f"{name:<{_NAME_CHARS}}{_shown(median(figures)):>12}")
 
 
-def _at_least(name: str, found: Sequence[float], bound: float) -> Target:
+def at_least(name: str, found: Sequence[float], bound: float) -> Target:
+    """Holds the median of ``found`` against a lower bound."""
     middle = median(found) if found else float("nan")
     return Target(name=name, found=_shown(middle), bound=f"≥ {_shown(bound)}", is_met=middle >= bound)
 
 
-def _at_most(name: str, found: Sequence[float], bound: float) -> Target:
+def at_most(name: str, found: Sequence[float], bound: float) -> Target:
+    """Holds the median of ``found`` against an upper bound."""
     middle = median(found) if found else float("nan")
     return Target(name=name, found=_shown(middle), bound=f"≤ {_shown(bound)}", is_met=middle <= bound)
 
@@ -133,5 +141,6 @@ def _shown(figure: float) -> str:
     return f"{figure:,.0f}" if abs(figure) >= 100 else f"{figure:.2f}"
 
 
-def _line(text: str) -> None:
+def line(text: str) -> None:
+    """On standard output."""
     sys.stdout.write(text + "\n")

@@ -1,7 +1,7 @@
 """What is delivered: records of 1 KB in Avro behind Confluent's framing, each wanted by one subscription.
 
-There are 1,000 event types, the type being a field of the record. However many subscriptions there are,
-they divide the types among them, so that the same topic serves every run.
+There are 1,000 event types, or another number if asked, the type being a field of the record. However many
+subscriptions there are, they divide the types among them, so that the same topic serves every run.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _SCHEMA = {
 SCHEMA_TEXT = json.dumps(_SCHEMA)
 
 
-def event_type(index: int) -> str:
-    return f"post.k{index % EVENT_TYPES:03d}"
+def event_type(index: int, event_types: int = EVENT_TYPES) -> str:
+    return f"post.k{index % event_types:03d}"
 
 
-def subscriptions(urls: Sequence[str]) -> list[dict[str, Any]]:
+def subscriptions(urls: Sequence[str], event_types: int = EVENT_TYPES) -> list[dict[str, Any]]:
     """A subscription for each URL, as in the file; the event types are dealt out among them."""
-    types = [event_type(index) for index in range(EVENT_TYPES)]
+    types = [event_type(index, event_types) for index in range(event_types)]
     return [
         {
             "id": f"endpoint-{place:04d}",
@@ -79,7 +79,8 @@ def register(registry_url: str, topic: str) -> int:
 class Records:
     """Makes the values, framed for ``schema_id``."""
 
-    def __init__(self, schema_id: int) -> None:
+    def __init__(self, schema_id: int, event_types: int = EVENT_TYPES) -> None:
+        self.event_types = event_types
         self._frame = b"\0" + schema_id.to_bytes(4, "big")
         self._schema = fastavro.parse_schema(_SCHEMA)
         chance = random.Random(1)
@@ -103,7 +104,7 @@ class Records:
     def _post(self, index: int, sent_ns: int) -> dict[str, Any]:
         return {
             "sentNs": sent_ns,
-            TYPE_FIELD: event_type(index),
+            TYPE_FIELD: event_type(index, self.event_types),
             "id": f"post_{index:08d}",
             "authorId": f"user_{index % 5_000:05d}",
             "title": None if index % 2 else "On the speed of things",
@@ -119,12 +120,12 @@ def fill(cluster: KafkaCluster, topic: str, records: Records, count: int) -> Non
     """Make ``topic`` and write ``count`` records to it, evenly over its partitions."""
     cluster.create_topic(topic, partitions=PARTITIONS)
     producer = Producer({"bootstrap.servers": cluster.bootstrap_servers, "acks": "1", "linger.ms": 20})
-    values = [records.value(index) for index in range(EVENT_TYPES)]
+    values = [records.value(index) for index in range(records.event_types)]
     for index in range(count):
         while True:
             try:
                 producer.produce(
-                    topic, values[index % EVENT_TYPES], f"key-{index}".encode(), partition=index % PARTITIONS
+                    topic, values[index % len(values)], f"key-{index}".encode(), partition=index % PARTITIONS
                 )
                 break
             except BufferError:

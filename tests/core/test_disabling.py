@@ -8,6 +8,7 @@ from connector.core.disabling import (
     Disabled,
     DisableRules,
     FailureRun,
+    agreed,
     disable,
     next_probe_ms,
     why_disable,
@@ -98,7 +99,7 @@ def test_an_ordinary_failure_disables_nothing(outcome: Outcome) -> None:
 
 
 def test_the_first_probe_is_an_hour_away() -> None:
-    assert disable("Gone.", now_ms=NOW_MS) == Disabled(
+    assert disable("Gone.", RULES, now_ms=NOW_MS) == Disabled(
         since_ms=NOW_MS, why="Gone.", probes_at_ms=NOW_MS + HOUR_MS
     )
 
@@ -108,7 +109,7 @@ def test_probes_double_their_distance_up_to_a_day() -> None:
     now_ms = NOW_MS
 
     for _ in range(8):
-        probe_ms = next_probe_ms(since_ms=NOW_MS, now_ms=now_ms)
+        probe_ms = next_probe_ms(RULES, since_ms=NOW_MS, now_ms=now_ms)
         waits_h.append((probe_ms - now_ms) // HOUR_MS)
         now_ms = probe_ms
 
@@ -116,4 +117,21 @@ def test_probes_double_their_distance_up_to_a_day() -> None:
 
 
 def test_a_clock_that_was_set_back_brings_the_first_distance() -> None:
-    assert next_probe_ms(since_ms=NOW_MS, now_ms=NOW_MS - DAY_MS) == NOW_MS - DAY_MS + HOUR_MS
+    assert next_probe_ms(RULES, since_ms=NOW_MS, now_ms=NOW_MS - DAY_MS) == NOW_MS - DAY_MS + HOUR_MS
+
+
+def test_the_first_distance_may_be_chosen() -> None:
+    rules = DisableRules(probe_first_ms=1_000)
+
+    assert disable("Gone.", rules, now_ms=NOW_MS).probes_at_ms == NOW_MS + 1_000
+    assert next_probe_ms(rules, since_ms=NOW_MS, now_ms=NOW_MS + 1_000) == NOW_MS + 3_000
+
+
+def test_two_workers_that_disable_at_once_agree_on_the_first_and_on_the_latest_probe() -> None:
+    first = Disabled(since_ms=NOW_MS, why="Gone.", probes_at_ms=NOW_MS + HOUR_MS)
+    second = Disabled(since_ms=NOW_MS + 5, why="Failed.", probes_at_ms=NOW_MS + 2 * HOUR_MS)
+
+    both = Disabled(since_ms=NOW_MS, why="Gone.", probes_at_ms=NOW_MS + 2 * HOUR_MS)
+
+    assert agreed(first, second) == agreed(second, first) == both
+    assert agreed(both, first) == both

@@ -42,7 +42,7 @@ WORKER = WorkerNews(
     worker="w1", at_ms=1_700_000_000_000, parking=("partner-a", "partner-b"), is_leaving=False
 )
 BACKLOG = BacklogNews(
-    subscription_id="partner-a", at_ms=1_700_000_000_000, cursor={10: 7, 2: 99}, is_done=True
+    subscription_id="partner-a", at_ms=1_700_000_000_000, openings=3, cursor={10: 7, 2: 99}, is_done=True
 )
 
 _NUMBERS = st.integers(0, 2**53 - 1)
@@ -81,6 +81,7 @@ _NEWS = st.one_of(
         BacklogNews,
         subscription_id=_IDS,
         at_ms=_NUMBERS,
+        openings=_NUMBERS,
         cursor=st.dictionaries(st.integers(0, 9_999_999_999), _NUMBERS, max_size=5),
         is_done=st.booleans(),
     ),
@@ -112,7 +113,7 @@ def changed(news: EndpointNews | WorkerNews | BacklogNews, **members: Any) -> Ne
         (
             BACKLOG,
             b"backlog/partner-a",
-            b'{"v":1,"at_ms":1700000000000,"cursor":{"2":99,"10":7},"is_done":true}',
+            b'{"v":1,"at_ms":1700000000000,"openings":3,"cursor":{"2":99,"10":7},"is_done":true}',
         ),
     ],
 )
@@ -226,6 +227,7 @@ def test_members_of_a_worker_are_checked(members: dict[str, object], why: str) -
 @pytest.mark.parametrize(
     ("members", "why"),
     [
+        ({"openings": -1}, "openings is not a whole number from 0 on"),
         ({"cursor": [1]}, "cursor is not an object"),
         ({"cursor": {"one": 1}}, "cursor has a partition that is no number"),
         ({"cursor": {"-1": 1}}, "cursor has a partition that is no number"),

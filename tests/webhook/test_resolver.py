@@ -7,7 +7,12 @@ from ipaddress import ip_address
 
 import pytest
 
+from connector.core.outcome import Failure
 from connector.webhook.resolver import Answer, AresLookup, LookupFailed, Resolver
+from connector.webhook.sender import WebhookSender
+from tests.support.name_server import name_server
+from tests.support.posting import kind, post
+from tests.support.raw_receiver import always, ok, receiving
 
 ONE = (ip_address("8.8.8.8"),)
 
@@ -65,6 +70,59 @@ async def test_names_that_hang_do_not_delay_others() -> None:
     assert not any(task.done() for task in hanging)
     await resolver.close()
     await asyncio.gather(*hanging, return_exceptions=True)
+
+
+@pytest.mark.parametrize("count", [4, 40, 400])
+async def test_real_names_that_hang_do_not_delay_a_delivery_to_another(count: int) -> None:
+    async with (
+        receiving(always(ok())) as receiver,
+        name_server({"alive.example": "127.0.0.1"}) as server,
+    ):
+        sender = WebhookSender(
+            allow_http=True, allow_networks=["127.0.0.0/8"], lookup=AresLookup(name_servers=(server,))
+        )
+        hanging = [
+            asyncio.create_task(post(sender, f"http://hang{number}.example/", timeout_ms=60_000))
+            for number in range(count)
+        ]
+        await asyncio.sleep(0)  # they ask first
+        outcome = await post(sender, receiver.url(host="alive.example"), timeout_ms=2_000)
+        await sender.close()
+        outcomes = await asyncio.gather(*hanging)
+
+    assert kind(outcome) == "http-200"
+    assert {kind(each) for each in outcomes} == {"reset"}
+
+
+async def test_more_look_ups_than_the_bound_are_refused_at_once_but_for_names_under_way() -> None:
+    lookup = SlowLookup()
+    resolver = Resolver(lookup, budget_ms=5_000, lookups_max=2)
+    hanging = [asyncio.create_task(resolver.resolve(f"hang{index}.example")) for index in range(2)]
+    await asked(lookup, 2)
+
+    with pytest.raises(LookupFailed, match=r"a\.example is not looked up: 2 others wait") as refused:
+        await resolver.resolve("a.example")
+    shared = asyncio.create_task(resolver.resolve("hang0.example"))
+    await asyncio.sleep(0)
+    lookup.answer("hang0.example")
+
+    assert refused.value.kind == "resources"
+    assert await shared == ONE
+    await resolver.close()
+    await asyncio.gather(*hanging, return_exceptions=True)
+
+
+async def test_a_look_up_that_was_not_made_is_not_billed_to_the_receiver() -> None:
+    class FullLookup(SlowLookup):
+        async def look_up(self, name: str) -> Answer:
+            raise LookupFailed(f"{name} is not looked up", "resources")
+
+    sender = WebhookSender(lookup=FullLookup())
+
+    outcome = await post(sender, "https://a.example/")
+
+    assert outcome == Failure("resources", "a.example is not looked up")
+    await sender.close()
 
 
 async def test_a_name_that_hangs_fails_after_the_budget_and_is_asked_for_again() -> None:

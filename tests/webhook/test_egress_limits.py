@@ -1,0 +1,136 @@
+"""The second sender's bounds, each reached; ages of its connections; two senders behind one port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from connector.core.outcome import Failure
+from connector.core.subscription import Egress
+from connector.webhook.egress_sender import EgressEndpoint, EgressSender
+from connector.webhook.router import SenderRouter
+from connector.webhook.sender import PreparedEndpoint, WebhookSender
+from tests.support.egress_senders import egress_senders
+from tests.support.posting import MakeSender, kind, post, start
+from tests.support.raw_receiver import Peer, always, ok, receiving
+
+
+@pytest.fixture
+async def make_sender() -> AsyncIterator[MakeSender]:
+    async with egress_senders(Egress()) as make:
+        yield make
+
+
+async def test_requests_beyond_the_limit_fail_as_ours(make_sender: MakeSender) -> None:
+    sender = make_sender(requests_max=2)
+    async with receiving(Peer.closed) as receiver:
+        endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b")
+        outcomes = await asyncio.gather(*(start(sender, endpoint, timeout_ms=200) for _ in range(3)))
+
+    assert [kind(outcome) for outcome in outcomes] == ["timeout", "timeout", "resources"]
+
+
+async def test_bodies_beyond_the_limit_fail_as_ours_and_room_is_given_back(make_sender: MakeSender) -> None:
+    sender = make_sender(sending_bytes_max=1_500)
+    async with receiving(always(ok())) as receiver:
+        endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b")
+        outcomes = await asyncio.gather(*(start(sender, endpoint, b"x" * 1_000) for _ in range(2)))
+        after = await start(sender, endpoint, b"x" * 1_000)
+
+    assert [kind(outcome) for outcome in (*outcomes, after)] == ["http-200", "resources", "http-200"]
+
+
+async def test_who_waits_for_a_connection_gets_it_or_fails_as_ours(make_sender: MakeSender) -> None:
+    answered = asyncio.Event()
+
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        await answered.wait()
+        await peer.send(ok())
+        await always(ok())(peer)
+
+    sender = make_sender(links_per_place_max=1)
+    async with receiving(behave) as receiver:
+        endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b")
+        first, second = start(sender, endpoint), start(sender, endpoint)
+        late = await start(sender, endpoint, timeout_ms=100)
+        answered.set()
+        outcomes = [kind(await first), kind(await second)]
+
+    assert late == Failure("resources", "no connection to this host came free in time")
+    assert outcomes == ["http-200", "http-200"]
+    assert receiver.accepted == 1
+
+
+async def test_at_the_limit_of_all_connections_an_idle_one_makes_room(make_sender: MakeSender) -> None:
+    sender = make_sender(links_max=1)
+    async with (
+        receiving(always(ok())) as one,
+        receiving(always(ok())) as other,
+        receiving(Peer.closed) as third,
+    ):
+        outcomes = [kind(await post(sender, receiver.url())) for receiver in (one, other, one)]
+        hanging = start(sender, sender.endpoint(third.url(), headers=(), content_type="a/b"), timeout_ms=200)
+        await asyncio.sleep(0)
+        none_left = await post(sender, other.url())
+        await hanging
+
+    assert outcomes == ["http-200"] * 3
+    assert kind(none_left) == "resources"
+
+
+@pytest.mark.parametrize("limit", ["idle_ms", "connection_life_ms"])
+async def test_an_idle_or_old_connection_is_closed_by_itself(make_sender: MakeSender, limit: str) -> None:
+    gone = asyncio.Event()
+
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(ok())
+        await peer.closed()
+        gone.set()
+
+    sender = make_sender(**{limit: 100})
+    async with receiving(behave) as receiver:
+        await post(sender, receiver.url())
+        await asyncio.wait_for(gone.wait(), 5)
+
+    assert receiver.accepted == 1
+
+
+async def test_the_way_decides_which_sender_and_the_second_is_made_when_it_is_needed() -> None:
+    made: list[EgressSender] = []
+
+    def second() -> EgressSender:
+        made.append(EgressSender(allow_http=True, allow_networks=["127.0.0.0/8"]))
+        return made[-1]
+
+    router = SenderRouter(WebhookSender(allow_http=True, allow_networks=["127.0.0.0/8"]), second)
+    async with receiving(always(ok())) as receiver:
+        url = receiver.url()
+        fast = router.endpoint(url, headers=(), content_type="a/b")
+        made_before = len(made)
+        slow = [
+            router.endpoint(url, headers=(), content_type="a/b", egress=Egress(http2=True)) for _ in range(2)
+        ]
+        outcomes = [kind(await start(router, endpoint)) for endpoint in (fast, *slow)]
+        reached = [await router.reach(endpoint, 1_000) for endpoint in (fast, *slow)]
+        await router.close()
+
+    assert isinstance(fast, PreparedEndpoint)
+    assert all(isinstance(endpoint, EgressEndpoint) for endpoint in slow)
+    assert (made_before, len(made)) == (0, 1)
+    assert outcomes == ["http-200"] * 3
+    assert reached == [None, None, None]
+
+
+async def test_both_senders_send_the_same_bytes(make_sender: MakeSender) -> None:
+    second = make_sender()
+    fast = WebhookSender(allow_http=True, allow_networks=["127.0.0.0/8"])
+    async with receiving(always(ok())) as receiver:
+        for sender in (fast, second):
+            await post(sender, receiver.url("/hook?a=b"), b'{"a":1}', headers=[("X-Token", "t")])
+        await fast.close()
+
+    assert receiver.requests[0].raw == receiver.requests[1].raw
