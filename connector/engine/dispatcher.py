@@ -101,6 +101,7 @@ class Dispatcher:
             on_open=self._opened,
         )
         self._abandoned: set[Delivery] = set()
+        self._leaving: set[Ledger] = set()  # of partitions that are being handed over
         self._is_full = False
 
     # ── room ────────────────────────────────────────────────────────────────────────────────────
@@ -175,7 +176,8 @@ class Dispatcher:
         if lane.disabled is not None:
             self._stop_using(lane)
         elif lane.breaker.state == "open":
-            self._shut(lane)
+            if not self._watch.why:  # else it stays here: what was told may be our fault too
+                self._shut(lane)
         else:
             self._places.line_up(lane)
             self._places.serve()
@@ -207,6 +209,7 @@ class Dispatcher:
 
     def withdraw(self, ledgers: Collection[Ledger]) -> None:
         leaving = set(ledgers)
+        self._leaving = {one for one in self._leaving | leaving if one.is_live}
         # Begun: a delivery of it is settled, in flight or being written. Giving back the rest of such a
         # record would repeat what is done of it.
         begun = {delivery.ticket for delivery in self._places.flying} | set(self._outbox.tickets)
@@ -277,10 +280,10 @@ class Dispatcher:
             now_ms=now_ms,
         )
         self._watch.observe(delivery.host, answer, now_ms)
-        is_ours = False
+        is_put_back = False
         if self._watch.why and isinstance(answer, Failure) and isinstance(outcome, Deferred):
-            is_ours = True
             outcome = replace(outcome, is_counted=False)
+            is_put_back = self._may_wait_here(delivery)
         has_changed = lane.learn(delivery, outcome, now_ms, self._clock.monotonic_ms())
         self._places.vacate(delivery)
         if delivery in self._abandoned:
@@ -293,7 +296,7 @@ class Dispatcher:
             if delivery.trail is None and delivery.record.timestamp_ms >= 0:
                 self._accounts.freshness_ms.add(max(0, now_ms - delivery.record.timestamp_ms))
             self._settlement.settle_delivery(delivery.ticket)
-        elif is_ours and delivery.ticket.ledger.is_live:
+        elif is_put_back:
             self._accounts.attempts[outcome.error_class] += 1
             self._places.waiting += 1
             lane.put_back(delivery)
@@ -307,6 +310,10 @@ class Dispatcher:
             self._places.line_up(lane)
         if self._places.has_line:
             self._places.serve()
+
+    def _may_wait_here(self, delivery: Delivery) -> bool:
+        lane, ledger = delivery.lane, delivery.ticket.ledger
+        return lane.is_live and not lane.is_parking and ledger.is_live and ledger not in self._leaving
 
     def _failed(
         self, delivery: Delivery, answer: Reply | Failure, outcome: Deferred | Refused, now_ms: int
@@ -421,6 +428,9 @@ class Dispatcher:
         )
 
     def _opened(self) -> None:
+        now_ms = self._clock.monotonic_ms()
+        for lane in self._lanes:
+            lane.wait_anew(now_ms)
         self._settlement.make_room()
         self._serve_all()
 

@@ -228,8 +228,9 @@ class Worker:
             self.dispatcher.look()
             self.presence.park(self._parking())
             self._take_share()
-            for pump in self.pumps:
-                pump.unblock()
+            if not self.dispatcher.outage:  # else it is nobody in particular who holds up a window
+                for pump in self.pumps:
+                    pump.unblock()
 
     def _parking(self) -> set[str]:
         """The subscriptions for which letters are parked here, or may be on their way to it."""
