@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from connector.core.dialect import DIALECTS
 from connector.core.event import Event
 from connector.core.outcome import Failure
@@ -143,9 +145,10 @@ async def test_gone_is_a_dead_letter_at_once():
 
 
 @virtual
-async def test_a_fault_of_our_own_counts_no_attempt():
+@pytest.mark.parametrize("kind", ["resources", "proxy"])
+async def test_a_fault_of_our_own_counts_no_attempt(kind):
     world = World.new()
-    world.behave("a", lambda _: (0.001, Failure("resources", "no descriptors")))
+    world.behave("a", lambda _: (0.001, Failure(kind, "it is ours")))
     world.fill(1)
     world.start([subscription("a", ladder_ms=(5_000,))])
     await asyncio.sleep(60)
