@@ -112,6 +112,7 @@ def settings(kafka: KafkaCluster, names: Names, folder: Path, *, password: str =
         folder,
         bootstrap_servers=kafka.user_bootstrap_servers,
         topics=[{"name": names.topic(), "format": "json", "id": {"field": "id"}}],
+        delivery={"breaker": {"failures_to_open": 0}},  # each event fails once, and waits for no breaker
     )
     found["kafka"]["properties"] = {
         "security.protocol": "SASL_PLAINTEXT",
