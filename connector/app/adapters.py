@@ -20,6 +20,7 @@ from connector.engine.flow import FlowLimits
 from connector.engine.ports import Capabilities
 from connector.engine.worker import WorkerLimits
 from connector.kafka.access import Access
+from connector.kafka.letter_log import KafkaLetterLog
 from connector.kafka.member import MemberSettings
 from connector.kafka.peek import PeekSource
 from connector.kafka.source import KafkaSource
@@ -157,6 +158,12 @@ def tier_source_of(settings: Settings, capabilities: Capabilities) -> KafkaSourc
         access=access_of(settings.own_cluster),
         prefix=settings.prefix,
         capabilities=capabilities,
+    )
+
+
+def letter_log_of(settings: Settings, capabilities: Capabilities) -> KafkaLetterLog:
+    return KafkaLetterLog(
+        access_of(settings.own_cluster), name=f"{settings.prefix}.backlog", capabilities=capabilities
     )
 
 

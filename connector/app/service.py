@@ -17,6 +17,7 @@ from connector.app.adapters import (
     access_of,
     composer_of,
     decoder_of,
+    letter_log_of,
     limits_of,
     registry_of,
     sender_of,
@@ -123,6 +124,7 @@ class Service:
             prefix=self._settings.prefix,
             source=source,
             tier_source=tier_source,
+            letters=letter_log_of(self._settings, self._capabilities),
             writer=writer,
             sender=self._sender,
             board=KafkaBoard(

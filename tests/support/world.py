@@ -30,6 +30,7 @@ from connector.engine.ports import (
 from connector.engine.shared import Alone, Board
 from connector.engine.worker import Worker, WorkerLimits
 from tests.support.fake_kafka import PREFIX, Cluster, FakeSource, FakeWriter
+from tests.support.fake_letter_log import FakeLetterLog
 from tests.support.virtual_time import VirtualClock
 
 POSTS = TopicPartition("post.created", 0)
@@ -225,11 +226,13 @@ class World:
         self.writer = FakeWriter(cluster)
         self.source = FakeSource(cluster, "g")
         self.tier_source = FakeSource(cluster, "g.retry")
+        self.letters = FakeLetterLog(cluster)
         self.fatal: list[str] = []
         self.worker = Worker(
             prefix=PREFIX,
             source=self.source,
             tier_source=self.tier_source,
+            letters=self.letters,
             writer=self.writer,
             sender=sender,
             board=board or Alone(),
