@@ -36,7 +36,7 @@ from connector.core.topic_names import matched, shared_topic
 from connector.core.view import Diff
 from connector.declared.problem import Mistakes, Problem
 from connector.engine.clock import SystemClock
-from connector.engine.ports import Capabilities, Log
+from connector.engine.ports import Capabilities, Log, UnusableIdentity
 from connector.engine.worker import Worker
 from connector.kafka.board import KafkaBoard
 from connector.kafka.cluster import APACHE_KAFKA
@@ -144,7 +144,10 @@ class Service:
         )
         self.starting = "learning what other workers know"
         await self.worker.learn()
-        self.worker.view(self._subscriptions, list(tiers))
+        try:
+            self.worker.view(self._subscriptions, list(tiers))
+        except UnusableIdentity as error:
+            raise Refusal(str(error)) from None
         self.worker.start()
         source.subscribe(self._read)
         tier_source.subscribe(list(tiers.values()))
@@ -246,7 +249,13 @@ class Service:
         if wanted is not self._wanted:
             return  # read again meanwhile: the next turn sees it whole
         if is_news:
-            worker.view(wanted, list(tiers))
+            try:
+                worker.view(wanted, list(tiers))
+            except UnusableIdentity as error:
+                # They were sound when they were read: a certificate or its key was replaced since.
+                self._topic_doubt = str(error)
+                self._hold(self._topic_doubt)
+                return
             self._subscriptions = wanted
         worker.outbox.tiers = tuple(tiers)
         self._tier_source.subscribe(list(tiers.values()))
