@@ -110,7 +110,7 @@ class BacklogScan:
     async def settle(self) -> None:
         """Wait, for a bounded time, for what is written and not acknowledged."""
         until_ms = self._clock.monotonic_ms() + SETTLE_MS
-        while self.open_count and self._clock.monotonic_ms() < until_ms:
+        while self.open_count and self._clock.monotonic_ms() < until_ms:  # noqa: ASYNC110  no event to wait for
             await asyncio.sleep(WAIT_MS / 1_000)
 
     def release(self) -> None:
@@ -157,7 +157,7 @@ class BacklogScan:
 
     def _replay(self, ledger: Ledger, letter: Record, record: Record, trail: Trail) -> None:
         ticket = ledger.admit(letter)
-        assert ticket is not None and not isinstance(ticket, Regressed), "each offset is read once"
+        assert not isinstance(ticket, Regressed | None), "each offset is read once"
         ticket.owing = 1
         self._accounts.records_read += 1
         self._accounts.parked_records_read += 1
