@@ -61,6 +61,7 @@ class SharedNews:
         return SharedView(now_ms=view.now_ms, alive=view.alive, standings=chosen, faults=view.faults)
 
     async def _read(self) -> Known:
+        await asyncio.to_thread(self._cluster.brokers)  # whose complaint is the clearer one
         looks = await asyncio.to_thread(self._cluster.look, [self._topic])
         options = tool_options(self._access)
         match looks[self._topic].absence:

@@ -56,11 +56,12 @@ def run(args: argparse.Namespace) -> int:
             }
         )
     else:
-        _print(view)
+        show(view)
     return Exit.OK
 
 
-def _print(view: SharedView) -> None:
+def show(view: SharedView) -> None:
+    """Print what was forgotten, and when it shows."""
     if not view.standings:
         print("Nothing is known against any subscription: there is nothing to forget.")
         return

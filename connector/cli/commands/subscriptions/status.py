@@ -47,7 +47,7 @@ NAMES_MAX = 10
 _WORST_FIRST: tuple[State, ...] = ("disabled", "held off", "open", "paused", "well")
 _STYLES: dict[State, str] = {"disabled": "red", "held off": "yellow", "open": "yellow", "paused": "cyan"}
 _WHAT_HAPPENS: dict[State, str] = {
-    "open": "deliveries wait in the retry topics; after UNTIL one tries it, and once one is accepted all go",
+    "open": "deliveries wait in the retry topics; after UNTIL one tries it, and if it is accepted all go",
     "held off": "deliveries wait in the retry topics until then, as it asked; then one tries it",
     "disabled": "deliveries are parked; after UNTIL one tries it, and enables it again if it is accepted",
     "paused": "deliveries are parked until it is resumed in the subscriptions file",
@@ -62,42 +62,39 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     view = ask(args, lambda news, subscriptions: news.view(subscriptions))
     if args.json:
-        print_json(
-            {
-                "workers": [{"id": one.worker, "heard_at_ms": one.at_ms} for one in view.alive],
-                "subscriptions": [_as_json(one) for one in view.standings],
-                "unreadable": [{"key": one.key, "why": one.why} for one in view.faults],
-            }
-        )
+        print_json(as_json(view))
     else:
-        for line in in_words(view, config=args.config and str(args.config), are_named=bool(args.ids)):
-            if isinstance(line, str):
-                print(line)
-            else:
-                _print_standings(line, view.now_ms)
-    is_wrong = not view.alive or any(one.has_trouble for one in view.standings)
-    return Exit.PROBLEMS if is_wrong else Exit.OK
+        show(view, config=args.config and str(args.config), are_named=bool(args.ids))
+    return exit_code(view)
 
 
-def in_words(view: SharedView, *, config: str | None, are_named: bool) -> list[str | list[Standing]]:
-    """What is said, in lines; a list stands for the table of its standings."""
+def exit_code(view: SharedView) -> Exit:
+    is_well = bool(view.alive) and not any(one.has_trouble for one in view.standings)
+    return Exit.OK if is_well else Exit.PROBLEMS
+
+
+def show(view: SharedView, *, config: str | None, are_named: bool) -> None:
+    """Print the table, what happens by itself, and the command for what does not. ``config`` is the settings
+    file that was named; subscriptions that are well are only shown when they ``are_named``."""
     shown = [one for one in view.standings if are_named or one.state != "well" or one.backlog != "none"]
     shown.sort(key=lambda one: _WORST_FIRST.index(one.state))
-    said: list[str | list[Standing]] = [f"{workers_in_words(view)}."]
+    print(f"{workers_in_words(view)}.")
     if not view.alive:
-        said.append("Nothing is delivered until one runs; what is below is what was known last.")
+        print("Nothing is delivered until one runs; what is below is what was known last.")
     if shown:
-        said += ["", shown, ""]
-        states = dict.fromkeys(one.state for one in shown)
-        said += [f"{state}: {_WHAT_HAPPENS[state]}." for state in states if state in _WHAT_HAPPENS]
+        print()
+        _print_standings(shown, view.now_ms)
+        print()
+        for state in dict.fromkeys(one.state for one in shown):
+            if state in _WHAT_HAPPENS:
+                print(f"{state}: {_WHAT_HAPPENS[state]}.")
     if rest := len(view.standings) - len(shown):
-        said.append(f"Nothing is known against {'the other ' if shown else ''}{rest} subscription(s).")
+        print(f"Nothing is known against {'the other ' if shown else ''}{rest} subscription(s).")
     if trouble := [one.subscription_id for one in shown if one.has_trouble]:
         names = trouble if len(trouble) <= NAMES_MAX else ["--all"]
         settings = ["--config", config] if config else []
         command = shlex.join(["webhook-connector", "subscriptions", "reset", *names, *settings])
-        said += ["", "When an endpoint is mended, have it tried at once:", f"  {command}"]
-    return said
+        print(f"\nWhen an endpoint is mended, have it tried at once:\n  {command}")
 
 
 def _print_standings(standings: Sequence[Standing], now_ms: int) -> None:
@@ -107,8 +104,8 @@ def _print_standings(standings: Sequence[Standing], now_ms: int) -> None:
             (
                 one.subscription_id,
                 one.state,
-                _ago(since_ms(one), now_ms),
-                _ahead(until_ms(one), now_ms),
+                _ago(_since_ms(one), now_ms),
+                _ahead(_until_ms(one), now_ms),
                 _backlog(one),
                 why(one),
             )
@@ -118,7 +115,7 @@ def _print_standings(standings: Sequence[Standing], now_ms: int) -> None:
     )
 
 
-def since_ms(standing: Standing) -> int:
+def _since_ms(standing: Standing) -> int:
     """When the state began, as far as it is known (Unix); 0 when it is not."""
     if standing.disabled is not None:
         return standing.disabled.since_ms
@@ -127,7 +124,7 @@ def since_ms(standing: Standing) -> int:
     return 0
 
 
-def until_ms(standing: Standing) -> int:
+def _until_ms(standing: Standing) -> int:
     """Before when nothing is sent (Unix); 0 when nothing keeps it."""
     if standing.disabled is not None:
         return standing.disabled.probes_at_ms
@@ -166,6 +163,14 @@ def _time(at_ms: int) -> str:
     from connector.core.times import iso_time
 
     return iso_time(at_ms * 1_000, 0).decode()
+
+
+def as_json(view: SharedView) -> dict[str, Any]:  # Any: JSON
+    return {
+        "workers": [{"id": one.worker, "heard_at_ms": one.at_ms} for one in view.alive],
+        "subscriptions": [_as_json(one) for one in view.standings],
+        "unreadable": [{"key": one.key, "why": one.why} for one in view.faults],
+    }
 
 
 def _as_json(standing: Standing) -> dict[str, Any]:  # Any: JSON
