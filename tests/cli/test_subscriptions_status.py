@@ -243,7 +243,7 @@ def test_a_reset_of_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
         (("reset", "a", "--all"), 2, "name the subscriptions to be reset, or say --all"),
         (("reset", "b"), 2, "no subscription is called 'b'; known: a"),
         (("status", "nobody"), 2, "no subscription is called 'nobody'"),
-        (("status", "--set", "kafka.properties.acks=1"), 2, "acks is set by the connector"),
+        (("status", "--set", "kafka.properties.partitioner=random"), 2, "is set by the connector"),
         (("status", "--subscriptions", "none.yaml"), 1, "none.yaml"),
         (("status",), 3, "the cluster does not answer"),
         (("reset", "a"), 3, "the cluster does not answer"),
