@@ -188,6 +188,7 @@ async def _run(settings: Settings, show: Show) -> None:
         prefix=settings.prefix,
         source=source,
         tier_source=None,
+        letters=None,
         writer=DryWriter(show),
         sender=sender,
         board=Alone(),

@@ -17,6 +17,7 @@ from connector.app.adapters import (
     access_of,
     composer_of,
     decoder_of,
+    letter_log_of,
     limits_of,
     registry_of,
     sender_of,
@@ -31,11 +32,11 @@ from connector.app.own_topics import OwnTopics
 from connector.app.refusal import Refusal
 from connector.core.subscription import Subscription
 from connector.core.topic_check import Problem as TopicProblem
-from connector.core.topic_names import matched, shared_topic
+from connector.core.topic_names import matched, operator_events_topic, shared_topic
 from connector.core.view import Diff
 from connector.declared.problem import Mistakes, Problem
 from connector.engine.clock import SystemClock
-from connector.engine.ports import Capabilities, Log
+from connector.engine.ports import Capabilities, Log, UnusableIdentity
 from connector.engine.worker import Worker
 from connector.kafka.board import KafkaBoard
 from connector.kafka.cluster import APACHE_KAFKA
@@ -73,6 +74,7 @@ class Service:
         self._log = log
         self._capabilities = capabilities
         self._source_topics = settings.source_topics()
+        self._operator_topic = operator_events_topic(settings.prefix)
         self._topics = Topics(access_of(settings.kafka), capabilities)
         self._own_topics = OwnTopics(settings, Topics(access_of(settings.own_cluster), capabilities))
         self._sender = sender_of(settings)
@@ -123,6 +125,7 @@ class Service:
             prefix=self._settings.prefix,
             source=source,
             tier_source=tier_source,
+            letters=letter_log_of(self._settings, self._capabilities),
             writer=writer,
             sender=self._sender,
             board=KafkaBoard(
@@ -142,7 +145,10 @@ class Service:
         )
         self.starting = "learning what other workers know"
         await self.worker.learn()
-        self.worker.view(self._subscriptions, list(tiers))
+        try:
+            self.worker.view(self._subscriptions, list(tiers))
+        except UnusableIdentity as error:
+            raise Refusal(str(error)) from None
         self.worker.start()
         source.subscribe(self._read)
         tier_source.subscribe(list(tiers.values()))
@@ -244,7 +250,13 @@ class Service:
         if wanted is not self._wanted:
             return  # read again meanwhile: the next turn sees it whole
         if is_news:
-            worker.view(wanted, list(tiers))
+            try:
+                worker.view(wanted, list(tiers))
+            except UnusableIdentity as error:
+                # They were sound when they were read: a certificate or its key was replaced since.
+                self._topic_doubt = str(error)
+                self._hold(self._topic_doubt)
+                return
             self._subscriptions = wanted
         worker.outbox.tiers = tuple(tiers)
         self._tier_source.subscribe(list(tiers.values()))
@@ -257,7 +269,11 @@ class Service:
             worker.release()
 
     async def _match(self) -> list[str]:
-        return matched(self._source_topics, await self._topics.names())
+        """What is read now: the source topics, and what the connector has to say to its operator, where one
+        cluster holds both."""
+        names = await self._topics.names()
+        operator = [self._operator_topic] if self._operator_topic in names else []
+        return sorted({*matched(self._source_topics, names), *operator})
 
     async def _prepare(self) -> dict[int, str]:
         """Read the subscriptions and see to the topics, until both were done without waiting for Kafka: a
@@ -299,7 +315,8 @@ class Service:
     async def _need_no_start(self) -> None:
         """Refuse to begin a group's first topics at a place nobody has named. One that appears beside others
         is the source's to complain of: the others go on."""
-        looks = [look for look in (await self._topics.look(self._read)).values() if not look.absence]
+        sources = [topic for topic in self._read if topic != self._operator_topic]
+        looks = [look for look in (await self._topics.look(sources)).values() if not look.absence]
         fresh = await asyncio.to_thread(never_begun, self._settings, looks, self._capabilities)
         if looks and len(fresh) == len(looks):
             some = ", ".join(fresh[:5]) + (f" and {len(fresh) - 5} more" if len(fresh) > 5 else "")

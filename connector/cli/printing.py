@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from io import StringIO
+from itertools import zip_longest
 
 import orjson
 
@@ -23,16 +24,19 @@ def print_json(result: object) -> None:
     print(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Rows under headings, folded to a terminal's width; outside of one, never cut or folded."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, styles: Iterable[str] = ()
+) -> None:
+    """Rows under headings, folded to a terminal's width; outside of one, never cut, folded or coloured.
+    ``styles`` are rich's names for how each row looks."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
+    for row, style in zip_longest(rows, styles):
+        table.add_row(*row, style=style)
     is_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else WIDE_COLUMNS
     # Drawn into a text and then printed, so that a reader who leaves early is met where all output is.

@@ -53,7 +53,8 @@ class Accounts:
     """Counters since the process started.
 
     ``filtered`` records matched no subscription; ``skipped`` ones have no event by their topic's
-    policy; both are among the settled. ``attempts`` counts accepted replies by
+    policy; both are among the settled. ``letters_unreadable`` are passed over in the parked topic, and are
+    not among the records read. ``attempts`` counts accepted replies by
     status (an int) and failures by error class, ``to_tiers`` by tier (delay in ms), ``dead`` by reason.
     """
 
@@ -67,6 +68,8 @@ class Accounts:
     records_regressed: int = 0
     tier_records_read: int = 0
     tier_records_hopped: int = 0
+    parked_records_read: int = 0
+    letters_unreadable: int = 0
 
     deliveries_taken: int = 0
     accepted: int = 0

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Protocol, assert_never
 
 from connector.core.accounts import Accounts
-from connector.core.disabling import DisableRules, disable, next_probe_ms, why_disable
+from connector.core.disabling import Disabled, DisableRules, disable, next_probe_ms, why_disable
 from connector.core.judging import judge
 from connector.core.ledger import Ledger, Ticket
 from connector.core.outage import Outage
@@ -54,6 +54,16 @@ class News(Protocol):
         """Whether it may be parked: all know that there is something to look for later."""
 
 
+class Operator(Protocol):
+    """How the operator is told of a lane."""
+
+    def disabled(self, lane: Lane) -> None:
+        """It was disabled by itself just now."""
+
+    def enabled(self, subscription_id: str, was: Disabled) -> None:
+        """It has accepted a probe, and is enabled again."""
+
+
 class Dispatcher:
     """Moves deliveries. Implements what the parts of a pump ask of where deliveries go."""
 
@@ -70,6 +80,7 @@ class Dispatcher:
         disabling: DisableRules,
         outage: Outage,
         news: News,
+        operator: Operator,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -83,6 +94,7 @@ class Dispatcher:
         self._wait_max_ms = limits.wait_max_ms
         self._disable_rules = disabling
         self._news = news
+        self._operator = operator
         self._clock = clock
         self._log = log
         self._places = Places(
@@ -378,6 +390,8 @@ class Dispatcher:
         """Disable a subscription that has failed for too long; enable one whose probe succeeded."""
         if isinstance(outcome, Delivered):
             self._log.warning("enabled again", subscription=lane.subscription.id)
+            assert lane.disabled is not None, "an enabled one that accepts is not judged"
+            self._operator.enabled(lane.subscription.id, lane.disabled)
             lane.forget(now_ms)
             self._news.tell(lane)
         elif lane.disabled is None and (
@@ -386,6 +400,7 @@ class Dispatcher:
             self._log.error("disabled", subscription=lane.subscription.id, why=why)
             lane.disabled = disable(why, self._disable_rules, now_ms=now_ms)
             self._news.tell(lane)
+            self._operator.disabled(lane)
             self._stop_using(lane)
 
     def _stop_using(self, lane: Lane) -> None:

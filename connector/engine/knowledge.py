@@ -96,6 +96,11 @@ class Knowledge:
             return False
         return backlog.openings >= opening and not backlog.is_done
 
+    @property
+    def backlogs_open(self) -> int:
+        """For how many subscriptions something may lie parked."""
+        return sum(not backlog.is_done for backlog in self.backlogs.values())
+
     def post_backlog(self, news: BacklogNews) -> None:
         """Tell of a backlog; what is out of date changes nothing."""
         self._board.post(*encode(news))

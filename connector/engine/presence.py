@@ -101,7 +101,7 @@ class Presence:
             self._joins_at_ms = None
         self._beat_at_ms = now_ms
         self._post()
-        if self._is_board_heard(now_ms) and self.leader == self._worker_id:
+        if self.is_leading:
             for worker_id in self._forgettable(now_ms):
                 self._board.post(_key(worker_id), None)
 
@@ -169,6 +169,22 @@ class Presence:
     def leader(self) -> str | None:
         """The one for jobs that one worker does; ``None`` while nobody is known to be alive."""
         return min(self.live(), default=None)
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether this worker is to do the jobs that one does: nobody while the board is not heard."""
+        return self._is_board_heard(self._clock.monotonic_ms()) and self.leader == self._worker_id
+
+    def parking(self) -> set[str] | None:
+        """The subscriptions that anybody alive parks for, this worker included; ``None`` while somebody is
+        alive whose news cannot be read."""
+        parking = set(self._parking)
+        for worker_id in self._live_peers(self._clock.monotonic_ms()):
+            news = self._peers[worker_id].news
+            if news is None:
+                return None
+            parking.update(news.parking)
+        return parking
 
     def share(self, now_ms: int) -> float:
         """The part of a group's rate limit that this worker may use, from 0 to 1."""

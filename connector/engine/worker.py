@@ -18,6 +18,7 @@ from connector.core.composer import Composer
 from connector.core.disabling import DisableRules
 from connector.core.outage import Outage
 from connector.core.subscription import Subscription
+from connector.engine.backlog import BacklogReplay
 from connector.engine.departures import Departures
 from connector.engine.dispatcher import Dispatcher, DispatchLimits
 from connector.engine.events import EventIntake
@@ -25,6 +26,8 @@ from connector.engine.flow import FlowLimits
 from connector.engine.intake import Intake
 from connector.engine.knowledge import Knowledge
 from connector.engine.lanes import Lanes
+from connector.engine.letter_log import LetterLog
+from connector.engine.operator_events import OperatorEvents
 from connector.engine.outbox import Outbox
 from connector.engine.ports import Clock, Decoder, Log, Sender, Source, Writer
 from connector.engine.presence import Presence
@@ -55,8 +58,8 @@ class WorkerLimits:
 
 
 class Worker:
-    """Reads, delivers, retries and commits. ``tier_source`` is ``None`` in a dry run, which retries
-    nothing. ``on_fatal`` is called when the worker cannot go on and must be stopped."""
+    """Reads, delivers, retries and commits. ``tier_source`` and ``letters`` are ``None`` in a dry run, which
+    retries and replays nothing. ``on_fatal`` is called when the worker cannot go on and must be stopped."""
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Worker:
         prefix: str,
         source: Source,
         tier_source: Source | None,
+        letters: LetterLog | None,
         writer: Writer,
         sender: Sender,
         board: Board,
@@ -102,6 +106,7 @@ class Worker:
             on_change=lambda lane: self.dispatcher.heard(lane),
         )
         self.outbox = Outbox(writer, prefix=prefix, accounts=self.accounts, clock=clock, log=log)
+        self._operator_events = OperatorEvents(writer, prefix=prefix, clock=clock, log=log)
         self.schemas = SchemaWait(decoder, clock, self._tasks.spawn, log)
         departures = Departures(
             outbox=self.outbox, settlement=settlement, accounts=self.accounts, clock=clock, log=log
@@ -117,6 +122,7 @@ class Worker:
             disabling=limits.disable,
             outage=Outage(),
             news=self.knowledge,
+            operator=self._operator_events,
             clock=clock,
             log=log,
         )
@@ -164,6 +170,21 @@ class Worker:
                 clock=clock,
             )
             self.pumps.append(pump("tiers", tier_source, tiers, limits.tier_flow))
+        self._replay: BacklogReplay | None = None
+        if letters is not None:
+            self._replay = BacklogReplay(
+                prefix=prefix,
+                letters=letters,
+                knowledge=self.knowledge,
+                presence=self.presence,
+                lanes=self.lanes,
+                departures=departures,
+                outbox=self.outbox,
+                accounts=self.accounts,
+                has_room=self.dispatcher.has_room,
+                clock=clock,
+                log=log,
+            )
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
 
@@ -192,6 +213,8 @@ class Worker:
         for pump in self.pumps:
             pump.start()
         self._tasks.spawn(self._look_for_ever(), "look")
+        if self._replay is not None:
+            self._tasks.spawn(self._replay.run(), "backlog")
 
     def hold(self, why: str) -> None:
         """Read no new events: who should get them is in doubt. Retries and what is in hand go on."""
@@ -206,11 +229,15 @@ class Worker:
         for a broker that is away: what could not be committed is read again."""
         self._is_stopping = True
         if self._has_started:
-            await asyncio.gather(*(pump.drain(self._limits.stop_budget_ms) for pump in self.pumps))
+            await asyncio.gather(
+                *(pump.drain(self._limits.stop_budget_ms) for pump in self.pumps),
+                *([self._replay.stop()] if self._replay else []),
+            )
             await asyncio.gather(
                 self._source.close(), *([self._tier_source.close()] if self._tier_source else [])
             )
             self.presence.leave()
+        self._operator_events.close()
         await self._board.close()
         await self._writer.close()
         await self._sender.close()
@@ -247,7 +274,8 @@ class Worker:
     def in_hand(self) -> InHand:
         """What is held now, counted where it is held."""
         return InHand(
-            records=sum(pump.records_in_hand() for pump in self.pumps),
+            records=sum(pump.records_in_hand() for pump in self.pumps)
+            + (self._replay.records_in_hand() if self._replay else 0),
             deliveries=self.dispatcher.deliveries_in_hand(),
         )
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from connector.core.accounts import LATENCY_BOUNDS_MS, Accounts, Histogram, InHand
+from connector.core.breaker import RETRY_AFTER, Breaker
 from connector.core.units import format_duration_ms
 from connector.engine.worker import Worker
 from connector.telemetry.metrics import Buckets, Metric, Sample
@@ -24,7 +25,7 @@ def _histogram(name: str, help_: str) -> Metric:
 
 
 # Records read = settled + released + in hand.
-RECORDS_READ = _counter("records_read", "Source and tier records taken in hand.")
+RECORDS_READ = _counter("records_read", "Source, tier and parked records taken in hand.")
 RECORDS_SETTLED = _counter("records_settled", "Records with nothing left to do for them.")
 RECORDS_RELEASED = _counter("records_released", "Records given back unsettled with their partition.")
 RECORDS_IN_HAND = _gauge("records_in_hand", "Records read and not yet settled.")
@@ -36,12 +37,20 @@ RECORDS_ALREADY_DONE = _counter("records_already_done", "Records the done-set ke
 RECORDS_REGRESSED = _counter("records_regressed", "Records read again at or below the last one received.")
 TIER_RECORDS_READ = _counter("tier_records_read", "Records read from retry tiers.")
 TIER_RECORDS_HOPPED = _counter("tier_records_hopped", "Tier records written on to another tier, not yet due.")
+PARKED_RECORDS_READ = _counter("parked_records_read", "Parked records read again after a resume.")
+LETTERS_UNREADABLE = _counter(
+    "letters_unreadable", "Records of the parked topic that are no letters of ours: passed over. Alert on it."
+)
 
 # Deliveries taken = accepted + to tiers + parked + dead + dropped copies + released + in hand.
-DELIVERIES_TAKEN = _counter("deliveries_taken", "Deliveries taken in hand, from sources and tiers.")
+DELIVERIES_TAKEN = _counter(
+    "deliveries_taken", "Deliveries taken in hand, from sources, tiers and the parked topic."
+)
 DELIVERIES_ACCEPTED = _counter("deliveries_accepted", "Deliveries that their endpoint accepted.")
 DELIVERIES_TO_TIER = _counter("deliveries_to_tier", "Deliveries written to a retry tier.", "tier")
-DELIVERIES_PARKED = _counter("deliveries_parked", "Deliveries kept aside for a paused subscription.")
+DELIVERIES_PARKED = _counter(
+    "deliveries_parked", "Deliveries kept aside for a paused or disabled subscription."
+)
 DELIVERIES_DEAD = _counter("deliveries_dead", "Deliveries written to the dead letters.", "reason")
 DELIVERIES_DROPPED = _counter("deliveries_dropped_copies", "Tier copies dropped as equal to one seen before.")
 DELIVERIES_RELEASED = _counter("deliveries_released", "Deliveries given back with their partition.")
@@ -77,6 +86,8 @@ def account_samples(accounts: Accounts, in_hand: InHand) -> Iterator[Sample]:
     yield Sample(RECORDS_REGRESSED, accounts.records_regressed)
     yield Sample(TIER_RECORDS_READ, accounts.tier_records_read)
     yield Sample(TIER_RECORDS_HOPPED, accounts.tier_records_hopped)
+    yield Sample(PARKED_RECORDS_READ, accounts.parked_records_read)
+    yield Sample(LETTERS_UNREADABLE, accounts.letters_unreadable)
     yield Sample(DELIVERIES_TAKEN, accounts.deliveries_taken)
     yield Sample(DELIVERIES_ACCEPTED, accounts.accepted)
     for tier_ms, count in accounts.to_tiers.items():
@@ -140,7 +151,40 @@ REGISTRY_UNREACHABLE = _gauge(
 )
 SCHEMA_WAITS = _gauge("schema_waits", "Records that wait for a schema.")
 IN_FLIGHT = _gauge("in_flight", "Requests under way.")
+BACKLOGS_OPEN = _gauge(
+    "backlogs_open", "Subscriptions for which something may lie parked and is not replayed yet."
+)
 QUEUED = _gauge("queued", "Deliveries that wait in a lane for a place.")
+
+# Isolation. By state, never by subscription: which ones they are, "subscriptions status" says.
+LANES = _gauge(
+    "lanes",
+    "Subscriptions by the breaker of their endpoint: closed, open, half-open, or held-off by Retry-After.",
+    "breaker",
+)
+LANES_PROVEN = _gauge(
+    "lanes_proven",
+    "Subscriptions whose endpoint accepted something within a minute; the others share a quarter of the "
+    "places.",
+)
+SUBSCRIPTIONS_PAUSED = _gauge("subscriptions_paused", "Subscriptions paused in their file; they are parked.")
+SUBSCRIPTIONS_DISABLED = _gauge(
+    "subscriptions_disabled",
+    "Subscriptions disabled because their endpoint failed for days; they are parked. Alert on it.",
+)
+ENDPOINTS_UNREACHABLE = _gauge(
+    "endpoints_unreachable",
+    "1 while names or connections fail across many hosts at once: reading holds and a few are probed. "
+    "Alert on it.",
+)
+RATE_LIMIT_SHARE = _gauge(
+    "rate_limit_share_ratio",
+    "The part of every rate limit that this worker may use; its sum over all workers is at most 1.",
+)
+WORKERS_ALIVE = _gauge("workers_alive", "Workers of the group that this one hears of, itself included.")
+NEWS_UNREADABLE = _counter(
+    "news_unreadable", "Records of the shared topic that this version cannot read; the log says why."
+)
 
 
 def worker_samples(worker: Worker, *, is_ready: bool, is_in_doubt: bool) -> Iterator[Sample]:
@@ -156,6 +200,29 @@ def worker_samples(worker: Worker, *, is_ready: bool, is_in_doubt: bool) -> Iter
         yield Sample(TOPICS_ABSENT, len(pump.absent_topics), (pump.name,))
     yield Sample(OWN_TOPICS_BLOCKED, bool(worker.outbox.blocked))
     yield Sample(REGISTRY_UNREACHABLE, bool(worker.schemas.unreachable))
+    yield Sample(BACKLOGS_OPEN, worker.knowledge.backlogs_open)
     yield Sample(SCHEMA_WAITS, worker.schemas.count)
     yield Sample(IN_FLIGHT, worker.dispatcher.in_flight)
     yield Sample(QUEUED, worker.dispatcher.queued)
+    yield from isolation_samples(worker)
+
+
+def isolation_samples(worker: Worker) -> Iterator[Sample]:
+    """What the worker knows of endpoints and of the other workers. Looks at every lane."""
+    lanes = list(worker.lanes)
+    by_breaker: Counter[str] = Counter({"closed": 0, "open": 0, "half-open": 0, "held-off": 0})
+    by_breaker.update(_breaker_label(lane.breaker) for lane in lanes)
+    for label, count in by_breaker.items():
+        yield Sample(LANES, count, (label,))
+    yield Sample(LANES_PROVEN, sum(lane.is_proven for lane in lanes))
+    yield Sample(SUBSCRIPTIONS_PAUSED, sum(lane.subscription.paused for lane in lanes))
+    yield Sample(SUBSCRIPTIONS_DISABLED, sum(lane.disabled is not None for lane in lanes))
+    yield Sample(ENDPOINTS_UNREACHABLE, bool(worker.dispatcher.outage))
+    yield Sample(RATE_LIMIT_SHARE, worker.share)
+    yield Sample(WORKERS_ALIVE, len(worker.presence.live()))
+    yield Sample(NEWS_UNREADABLE, worker.knowledge.faults)
+
+
+def _breaker_label(breaker: Breaker) -> str:
+    is_held_off = breaker.state == "open" and breaker.why == RETRY_AFTER
+    return "held-off" if is_held_off else breaker.state

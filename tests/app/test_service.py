@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 
 from connector.app.service import Service
+from connector.core.view import Diff
 from connector.kafka.mock_cluster import CAPABILITIES, MockCluster
 from connector.settings.load import Flag, load_settings
+from connector.webhook.identity import read_identity
 from tests.support.mock_kafka import mock_kafka
 from tests.support.world import Log
 
 __all__ = ["mock_kafka"]
 
-OWN = ("retry.30s", "retry.5m", "retry.30m", "retry.2h", "dead-letters", "parked", "sources", "shared")
+TIERS = ("retry.30s", "retry.5m", "retry.30m", "retry.2h")
+OWN = (*TIERS, "dead-letters", "parked", "operator-events", "sources", "shared")
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -80,6 +85,30 @@ async def test_when_no_tier_can_be_seen_the_last_ones_stay_and_reading_holds(
     await until(lambda: service.doubt == "")
 
     assert service.worker.outbox.tiers == (30_000,)
+    assert not service.worker.pumps[0].held
+
+
+async def test_a_key_that_is_replaced_while_the_view_changes_holds_reading_until_it_fits(
+    service: Service, tmp_path: Path
+) -> None:
+    assert service.worker is not None
+    issued, other = trustme.CA().issue_cert("a.example"), trustme.CA().issue_cert("b.example")
+    pair = {"certificate_file": tmp_path / "tls.crt", "key_file": tmp_path / "tls.key", "ca_file": None}
+    (tmp_path / "tls.crt").write_bytes(issued.cert_chain_pems[0].bytes())
+    (tmp_path / "tls.key").write_bytes(issued.private_key_pem.bytes())
+    identity = read_identity(**pair)
+    before = [lane.subscription for lane in service.worker.lanes]
+    after = replace(before[0], url="https://127.0.0.1:9/", tls=identity)
+
+    (tmp_path / "tls.key").write_bytes(other.private_key_pem.bytes())
+    service.viewed((after,), Diff(changed=("one",)), ())
+    await until(lambda: "does not belong to the certificate" in service.doubt)
+    assert [lane.subscription for lane in service.worker.lanes] == before
+    assert service.worker.pumps[0].held
+    (tmp_path / "tls.key").write_bytes(issued.private_key_pem.bytes())
+    await until(lambda: service.doubt == "")
+
+    assert [lane.subscription for lane in service.worker.lanes] == [after]
     assert not service.worker.pumps[0].held
 
 

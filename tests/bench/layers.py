@@ -322,6 +322,7 @@ async def _engine_us(records: Sequence[Record], events: Sequence[Event]) -> floa
         prefix="bench",
         source=_Memory(records),
         tier_source=None,
+        letters=None,
         writer=_Nowhere(),
         sender=_Accepting(),
         decoder=_Known(events),

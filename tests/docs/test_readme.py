@@ -22,6 +22,8 @@ from connector.core.units import format_duration_ms
 from connector.declared.annotations import options_of
 from connector.settings import Settings
 from connector.subscriptions.model import SubscriptionDeclared
+from connector.telemetry import declared_metrics
+from connector.telemetry.metrics import Metric
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -58,6 +60,16 @@ def subscription() -> str:
     return _table("key", SubscriptionDeclared)
 
 
+def metrics() -> str:
+    rows = ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
+    found = (each for each in vars(declared_metrics).values() if isinstance(each, Metric))
+    for metric in found:
+        name = metric.name.removeprefix("webhook_connector_") + ("_total" if metric.kind == "counter" else "")
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        rows.append(f"| `{name}` | {metric.kind} | {labels} | {metric.help} |")
+    return "\n".join(rows)
+
+
 def _table(head: str, model: type[BaseModel]) -> str:
     rows = [f"| {head} | default | meaning |", "| --- | --- | --- |"]
     rows += [
@@ -91,7 +103,13 @@ def _default(info: FieldInfo) -> str:
     return f"`{value}`"
 
 
-MADE = {"fates": fates, "receivers": receivers, "settings": settings, "subscription": subscription}
+MADE = {
+    "fates": fates,
+    "receivers": receivers,
+    "settings": settings,
+    "subscription": subscription,
+    "metrics": metrics,
+}
 
 
 @pytest.mark.parametrize("part", MADE)

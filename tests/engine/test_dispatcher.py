@@ -146,14 +146,16 @@ async def test_gone_is_a_dead_letter_at_once():
 async def test_a_fault_of_our_own_counts_no_attempt():
     world = World.new()
     world.behave("a", lambda _: (0.001, Failure("resources", "no descriptors")))
+    world.behave("b", lambda _: (0.001, Failure("proxy", "the egress proxy is down")))
     world.fill(1)
-    world.start([subscription("a", ladder_ms=(5_000,))])
+    world.start([subscription("a", ladder_ms=(5_000,)), subscription("b", ladder_ms=(5_000,))])
     await asyncio.sleep(60)
 
     world.behave("a", replies(200))
+    world.behave("b", replies(200))
     await asyncio.sleep(60)
 
-    assert world.accepted("a") == 1
+    assert (world.accepted("a"), world.accepted("b")) == (1, 1)
     assert world.worker.accounts.dead == {}
 
 

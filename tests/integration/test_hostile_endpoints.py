@@ -6,7 +6,9 @@
 | reply headers without end | `protocol` | `exhausted` |
 | a body without end | the status counts; after 256 KiB the connection is given up | `exhausted` |
 | a reply that stops in the middle | `timeout` | `exhausted` |
+| a redirect to an address inside the house | its status counts; nobody goes there | `exhausted` |
 | a certificate that nobody vouches for | `tls` | `exhausted` |
+| nothing later than TLS 1.1 | `tls` | `exhausted` |
 | a name that does not resolve | `dns` | `exhausted` |
 | a name that leads to a forbidden address | `forbidden`, and nothing is connected | `blocked-address` |
 
@@ -30,6 +32,7 @@ from confluent_kafka import Producer
 
 from connector.core.trail import Trail
 from deploy.testbed import KafkaCluster
+from tests.contracts.sender_tls_contract import SERVER_HELLO_1_1
 from tests.support.checker import Rule, read_all
 from tests.support.connector_process import (
     SIGNATURE,
@@ -58,7 +61,9 @@ FATES = {
     "endless-headers": ("exhausted", "protocol"),
     "endless-body": ("exhausted", "http-500"),
     "unfinished": ("exhausted", "timeout"),
+    "redirecting": ("exhausted", "http-307"),
     "untrusted": ("exhausted", "tls"),
+    "old-tls": ("exhausted", "tls"),
     "unnamed": ("exhausted", "dns"),
     "forbidden": ("blocked-address", "forbidden"),
 }
@@ -81,7 +86,9 @@ async def test_hostile_endpoints_get_what_their_ladder_says_and_nobody_else_wait
                 _endless(b"HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n", b"4\r\nmore\r\n" * 999)
             ),
             "unfinished": await serve(always(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nso far")),
+            "redirecting": await serve(always(_redirect(forbidden.url()))),
             "untrusted": await serve(always(ok()), _self_made_certificate()),
+            "old-tls": (await serve(_old_tls)).replace("http:", "https:"),
             "unnamed": "https://receiver.invalid/hook",
             # Only 127.0.0.0/8 is allowed, and localhost leads to ::1 as well.
             "forbidden": forbidden.url(host="localhost"),
@@ -107,9 +114,10 @@ def _run(kafka: KafkaCluster, names: Names, folder: Path, urls: Mapping[str, str
             folder,
             bootstrap_servers=kafka.bootstrap_servers,
             topics=[{"name": topic, **reading} for topic in (few, many)],
+            delivery={"breaker": {"failures_to_open": 0}},  # each ladder is walked at its own pace
         )
         with ConnectorProcess(settings, folder) as connector:
-            wait_until(lambda: connector.metric("partitions", group="source") == 2, "both topics are read")
+            wait_until(lambda: connector.metric("partitions", group="source") >= 2, "both topics are read")
             producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
             for number in range(FEW):
                 producer.produce(few, json.dumps({"id": f"few{number}"}))
@@ -149,6 +157,16 @@ def _bomb() -> bytes:
     body = packer.compress(bytes(100_000_000)) + packer.flush()
     head = f"HTTP/1.1 500 X\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
+
+
+def _redirect(url: str) -> bytes:
+    return f"HTTP/1.1 307 X\r\nLocation: {url}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+async def _old_tls(peer: Peer) -> None:
+    await peer.request_begun()
+    await peer.send(SERVER_HELLO_1_1)
+    await peer.closed()
 
 
 def _endless(begin: bytes, more: bytes) -> Behaviour:

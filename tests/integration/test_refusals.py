@@ -133,6 +133,7 @@ def test_a_subscriptions_file_in_doubt_holds_reading_and_loses_nothing(
             tmp_path,
             bootstrap_servers=kafka.bootstrap_servers,
             topics=[{"name": topic, "format": "json", "id": {"field": "id"}}],
+            delivery={"breaker": {"failures_to_open": 0}},  # each event fails once, and waits for no breaker
         )
 
         def all_arrives() -> None:

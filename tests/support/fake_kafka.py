@@ -45,8 +45,9 @@ class Cluster:
     """Topics as lists, committed offsets as a dictionary; it survives the workers that use it.
 
     ``write_faults`` are given to the next writes in turn, those of ``write_faults_by_topic`` to every
-    write to that topic; ``lost_acks`` writes are made and reported as failed all the same. ``on_commit``
-    is told of every commit that is taken.
+    write to that topic; ``lost_acks`` writes are made and reported as failed all the same. ``log_starts`` is
+    where an operator has cut a log, and while ``is_unreadable`` none can be read by hand; members of groups
+    do not notice. ``on_commit`` is told of every commit that is taken.
     """
 
     def __init__(self, clock: VirtualClock) -> None:
@@ -58,6 +59,8 @@ class Cluster:
         self.write_faults: list[NotWritten] = []
         self.write_faults_by_topic: dict[str, NotWritten] = {}
         self.lost_acks = 0
+        self.log_starts: defaultdict[TopicPartition, int] = defaultdict(int)
+        self.is_unreadable = False
         self.on_append: list[Callable[[], None]] = []
         self.on_commit: Callable[[str, Commit], None] = lambda group, commit: None
 

@@ -29,7 +29,9 @@ from connector.engine.ports import (
 )
 from connector.engine.shared import Alone, Board
 from connector.engine.worker import Worker, WorkerLimits
+from tests.support.fake_board import FakeBoard
 from tests.support.fake_kafka import PREFIX, Cluster, FakeSource, FakeWriter
+from tests.support.fake_letter_log import FakeLetterLog
 from tests.support.virtual_time import VirtualClock
 
 POSTS = TopicPartition("post.created", 0)
@@ -225,14 +227,17 @@ class World:
         self.writer = FakeWriter(cluster)
         self.source = FakeSource(cluster, "g")
         self.tier_source = FakeSource(cluster, "g.retry")
+        self.letters = FakeLetterLog(cluster)
         self.fatal: list[str] = []
+        self.board = board or Alone()
         self.worker = Worker(
             prefix=PREFIX,
             source=self.source,
             tier_source=self.tier_source,
+            letters=self.letters,
             writer=self.writer,
             sender=sender,
-            board=board or Alone(),
+            board=self.board,
             worker_id=worker_id,
             decoder=self.decoder,
             compile_composer=lambda one: compile_composer(one.dialect, one.secrets),
@@ -298,4 +303,6 @@ class World:
         self.writer.is_dead = True
         self.source.die()
         self.tier_source.die()
+        if isinstance(self.board, FakeBoard):
+            self.board.kill()
         await self.worker._tasks.close()

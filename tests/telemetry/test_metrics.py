@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from connector.core.accounts import Accounts, InHand
+from connector.core.breaker import BreakerRules
+from connector.core.disabling import Disabled
 from connector.telemetry import declared_metrics
-from connector.telemetry.declared_metrics import account_samples
+from connector.telemetry.declared_metrics import account_samples, isolation_samples, worker_samples
 from connector.telemetry.metrics import LABEL_SETS_MAX, Buckets, Metric, Metrics, Sample
+from tests.support.fake_board import FakeBoard, FakeTopic
+from tests.support.virtual_time import virtual
+from tests.support.world import World, limits, replies, subscription
 
 
 def _values(samples: Iterable[Sample]) -> dict[str, float]:
@@ -120,6 +126,54 @@ def test_every_field_of_the_books_changes_some_metric(field: str) -> None:
     nothing_in_hand = InHand(records=0, deliveries=0)
 
     assert _values(account_samples(busy, nothing_in_hand)) != _values(account_samples(quiet, nothing_in_hand))
+
+
+@virtual
+async def test_what_is_known_of_endpoints_and_workers_is_counted_by_state_and_never_by_subscription() -> None:
+    topic = FakeTopic()
+    world = World.new(limits=limits(breaker=BreakerRules(failures_to_open=1)), board=FakeBoard(topic))
+    world.behave("failing", replies(500))
+    world.behave("asks", replies(503, retry_after=b"3600"))
+    world.fill(1)
+    ids = ("sound", "failing", "asks", "disabled")
+    world.start([*map(subscription, ids), subscription("paused", paused=True)])
+    disabled = world.worker.lanes.get("disabled")
+    assert disabled is not None
+    disabled.disabled = Disabled(since_ms=0, why="It failed.", probes_at_ms=1 << 50)
+    topic.append(b"worker/other", b"of another version")
+    await asyncio.sleep(3)
+
+    values = _values(isolation_samples(world.worker))
+
+    assert values == {
+        "webhook_connector_lanes[('breaker', 'closed')]": 3,
+        "webhook_connector_lanes[('breaker', 'open')]": 1,
+        "webhook_connector_lanes[('breaker', 'half-open')]": 0,
+        "webhook_connector_lanes[('breaker', 'held-off')]": 1,
+        "webhook_connector_lanes_proven": 1,
+        "webhook_connector_subscriptions_paused": 1,
+        "webhook_connector_subscriptions_disabled": 1,
+        "webhook_connector_endpoints_unreachable": 0,
+        "webhook_connector_rate_limit_share_ratio": 0.5,
+        "webhook_connector_workers_alive": 2,
+        "webhook_connector_news_unreadable_total": 1,
+    }
+    await world.worker.stop()
+
+
+@virtual
+async def test_a_worker_tells_its_books_and_its_state() -> None:
+    world = World.new()
+    world.start([subscription("a")])
+    await asyncio.sleep(1)
+
+    values = _values(worker_samples(world.worker, is_ready=True, is_in_doubt=False))
+
+    assert values["webhook_connector_ready"] == 1
+    assert values["webhook_connector_records_read_total"] == 0
+    assert values["webhook_connector_partitions[('group', 'source')]"] == 1
+    assert values["webhook_connector_workers_alive"] == 1
+    await world.worker.stop()
 
 
 def test_every_metric_is_declared_once_with_our_name_and_a_sentence() -> None:

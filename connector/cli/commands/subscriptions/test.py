@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from connector.cli.commands.subscriptions._loading import add_file, chosen_file, load_sound
+from connector.cli.commands.subscriptions._shared import named
 from connector.cli.exits import CommandFailed, Exit
 from connector.cli.printing import print_json, print_problem, printable
 
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         subscriptions = load_sound(chosen_file(args, settings), settings).subscriptions
     except Mistakes as mistakes:
         raise CommandFailed(Exit.PROBLEMS, str(mistakes)) from None
-    subscription = _named(args.id, subscriptions)
+    subscription = named(args.id, subscriptions)
     event_type = args.event or chosen_type(subscription)
     if not is_wanted(subscription, event_type):
         print_problem(f"warning: {subscription.id} does not subscribe to {event_type}; sent all the same")
@@ -80,15 +81,6 @@ def run(args: argparse.Namespace) -> int:
             return Exit.UNREACHABLE
         case _:
             return Exit.PROBLEMS
-
-
-def _named(id_: str, subscriptions: tuple[Subscription, ...]) -> Subscription:
-    from connector.declared.explain import nearest
-
-    by_id = {each.id: each for each in subscriptions}
-    if id_ not in by_id:
-        raise CommandFailed(Exit.USAGE, f"no subscription is called {id_!r}{nearest(id_, by_id)}")
-    return by_id[id_]
 
 
 def _print(trial: Trial, subscription: Subscription) -> None:

@@ -1,0 +1,205 @@
+"""One pass over the parked topic: the letters of some subscriptions, written to the shortest tier.
+
+It goes from the lowest cursor to where the log ended when the pass began, and no further. Its pace is
+bounded, so that fresh events keep their share, and so is what it has written and not seen acknowledged. The
+cursors move over what is acknowledged only: whoever goes on from them repeats at most that much. Letters
+that nobody can read stay where they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from connector.core.accounts import Accounts
+from connector.core.backlog import begin_at
+from connector.core.headers import OWN_PREFIX, HeaderFault, decode
+from connector.core.ledger import Ledger, Regressed
+from connector.core.letters import source_record
+from connector.core.record import Record
+from connector.core.sharing import BacklogNews
+from connector.core.trail import Trail
+from connector.engine.departures import Departures
+from connector.engine.letter_log import BITE_RECORDS_MAX, Extent, LetterLog
+from connector.engine.outbox import Outbox, ToTier
+from connector.engine.ports import Clock, Log, TopicPartition
+
+LETTERS_PER_S: Final = 2_000
+"""Replayed at most. Half a core sends several times as many, so fresh events keep more than half of it."""
+PASSED_PER_S: Final = 20_000
+"""Letters of others that are passed over: reading them costs a tenth of sending one."""
+UNACKNOWLEDGED_MAX: Final = 500
+"""A quarter of a second's worth at that pace; what a crash writes twice at most."""
+WAIT_MS: Final = 50
+SETTLE_MS: Final = 2_000
+"""How long a pass that was broken off waits for what it has written."""
+
+_SUBSCRIPTION = f"{OWN_PREFIX}subscription-id"
+
+
+class BacklogScan:
+    """``backlogs`` are what was known of each subscription before ``extents`` was asked for. ``may_go_on`` is
+    asked before each bite; the pass ends when it says no. ``has_room`` bounds what this process has in hand;
+    ``on_progress`` is called after every bite."""
+
+    def __init__(
+        self,
+        backlogs: Mapping[str, BacklogNews],
+        extents: Mapping[int, Extent],
+        *,
+        topic: str,
+        letters: LetterLog,
+        departures: Departures,
+        outbox: Outbox,
+        accounts: Accounts,
+        may_go_on: Callable[[], bool],
+        has_room: Callable[[], bool],
+        on_progress: Callable[[], None],
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._topic = topic
+        self._letters = letters
+        self._departures = departures
+        self._outbox = outbox
+        self._accounts = accounts
+        self._may_go_on = may_go_on
+        self._has_room = has_room
+        self._on_progress = on_progress
+        self._clock = clock
+        self._log = log
+        self._ends = {partition: extent.end for partition, extent in extents.items()}
+        self._begins = {id_: self._begin(backlog, extents) for id_, backlog in backlogs.items()}
+        self._ledgers = {
+            partition: Ledger(position=min(begins[partition] for begins in self._begins.values()))
+            for partition in extents
+        }
+
+    @property
+    def open_count(self) -> int:
+        """Letters in hand: written and not acknowledged."""
+        return sum(ledger.open_count for ledger in self._ledgers.values())
+
+    def cursor(self, subscription_id: str) -> dict[int, int]:
+        """Everything of this subscription below is replayed."""
+        begins = self._begins[subscription_id]
+        return {p: max(begins[p], ledger.watermark) for p, ledger in self._ledgers.items()}
+
+    def is_done(self) -> bool:
+        """Whether the whole pass was made, and all of it is acknowledged."""
+        return all(ledger.watermark >= self._ends[p] for p, ledger in self._ledgers.items())
+
+    async def run(self) -> None:
+        """Make the pass. Raises :class:`~connector.engine.letter_log.Unreadable` when the log cannot be read
+        on; what was read until then is told by :meth:`cursor`."""
+        for partition, ledger in self._ledgers.items():
+            tp = TopicPartition(self._topic, partition)
+            offset = ledger.watermark
+            while offset < self._ends[partition]:
+                if not await self._has_leave(UNACKNOWLEDGED_MAX - BITE_RECORDS_MAX):
+                    return
+                bite = await self._letters.read(tp, offset, self._ends[partition])
+                replayed = self._take(ledger, bite.records)
+                offset = bite.next_offset
+                ledger.reach_end(offset)
+                self._on_progress()
+                await asyncio.sleep(max(replayed / LETTERS_PER_S, len(bite.records) / PASSED_PER_S))
+        await self._has_leave(0)
+
+    async def settle(self) -> None:
+        """Wait, for a bounded time, for what is written and not acknowledged."""
+        until_ms = self._clock.monotonic_ms() + SETTLE_MS
+        while self.open_count and self._clock.monotonic_ms() < until_ms:  # noqa: ASYNC110  no event to wait for
+            await asyncio.sleep(WAIT_MS / 1_000)
+
+    def release(self) -> None:
+        """Nothing more is done here: what is not acknowledged is read again by whoever goes on."""
+        for ledger in self._ledgers.values():
+            self._accounts.records_released += ledger.close()
+        self._outbox.withdraw(set(self._ledgers.values()))
+
+    async def _has_leave(self, open_max: int) -> bool:
+        """Wait until there is room for another bite; false when the pass is to end."""
+        while self._may_go_on():
+            if self.open_count <= open_max and (not open_max or self._has_room()):
+                return True
+            await asyncio.sleep(WAIT_MS / 1_000)
+        return False
+
+    # ── letters ─────────────────────────────────────────────────────────────────────────────────
+
+    def _take(self, ledger: Ledger, records: list[Record]) -> int:
+        """Write on those that are to be replayed; how many."""
+        replayed = 0
+        foreign: list[str] = []
+        for record in records:
+            subscription_id = _subscription_id(record)
+            if subscription_id is not None and not self._is_wanted(subscription_id, record):
+                continue
+            decoded = decode(record.headers)
+            if isinstance(decoded, HeaderFault) or record.unreadable:
+                why = decoded.why if isinstance(decoded, HeaderFault) else record.unreadable
+                foreign.append(f"{record}: {why}")
+                continue
+            self._replay(ledger, record, source_record(record, decoded), decoded.trail)
+            replayed += 1
+        if foreign:
+            self._accounts.letters_unreadable += len(foreign)
+            self._log.error(
+                "parked letters that cannot be read are passed over", count=len(foreign), first=foreign[0]
+            )
+        return replayed
+
+    def _is_wanted(self, subscription_id: str, record: Record) -> bool:
+        begins = self._begins.get(subscription_id)
+        return begins is not None and record.offset >= begins[record.partition]
+
+    def _replay(self, ledger: Ledger, letter: Record, record: Record, trail: Trail) -> None:
+        ticket = ledger.admit(letter)
+        assert not isinstance(ticket, Regressed | None), "each offset is read once"
+        ticket.owing = 1
+        self._accounts.records_read += 1
+        self._accounts.parked_records_read += 1
+        tier_ms = self._outbox.tiers[0]
+        # A pause is not the receiver's fault: its age stood still.
+        lay_ms = max(0, self._clock.now_ms() - letter.timestamp_ms)
+        onwards = trail.to_tier(not_before_ms=0, standstill_ms=lay_ms + tier_ms)
+        self._departures.pass_on(ticket, record, onwards, ToTier(tier_ms))
+
+    # ── where it begins ─────────────────────────────────────────────────────────────────────────
+
+    def _begin(self, backlog: BacklogNews, extents: Mapping[int, Extent]) -> dict[int, int]:
+        begins = {}
+        for partition, extent in extents.items():
+            begins[partition] = begin_at(backlog.cursor, partition, start=extent.start, end=extent.end)
+            cursor = backlog.cursor.get(partition)
+            if cursor is not None and cursor != begins[partition]:
+                self._jumped(backlog.subscription_id, partition, cursor, begins[partition])
+        return begins
+
+    def _jumped(self, subscription_id: str, partition: int, cursor: int, begins: int) -> None:
+        lost = max(0, begins - cursor)
+        reason = "retention" if lost else "recreated"
+        self._accounts.jumps[reason] += 1
+        self._accounts.offsets_lost += lost
+        self._log.error(
+            "position moved",
+            partition=str(TopicPartition(self._topic, partition)),
+            subscription=subscription_id,
+            why=reason,
+            from_offset=cursor,
+            to_offset=begins,
+            records_lost=lost,
+        )
+
+
+def _subscription_id(record: Record) -> str | None:
+    """Whose letter it is; ``None`` when that cannot be told. Most are passed over by this alone."""
+    for name, value in record.headers:
+        if name == _SUBSCRIPTION:
+            try:
+                return (value or b"").decode()
+            except UnicodeDecodeError:
+                return None
+    return None
