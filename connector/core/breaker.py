@@ -231,6 +231,11 @@ class Breaker:
         self.cool_down_ms = min(longer_ms, self._rules.cool_down_max_ms)
         return has_turned or self.until_ms != before_ms
 
+    def is_longer(self, snapshot: BreakerSnapshot, now_ms: int) -> bool:
+        """Whether this one is shut, and for longer than ``snapshot`` tells."""
+        told_ms = 0 if snapshot.state == "closed" else snapshot.until_ms
+        return self.until_ms > max(now_ms, told_ms)
+
     def _shut(self, until_ms: int, opened_ms: int, why: str) -> None:
         self.until_ms = until_ms
         self.opened_ms = opened_ms

@@ -36,6 +36,8 @@ from connector.engine.shared import Board
 
 UNKNOWN_MAX: Final = 20_000
 """News kept of subscriptions that are not in our view yet; the oldest are forgotten."""
+UNREADABLE_MAX: Final = 1_000
+"""Keys remembered whose news cannot be read, each told once: beyond it all are forgotten, and told again."""
 
 _BACKLOG = "backlog/"
 
@@ -67,6 +69,7 @@ class Knowledge:
         """By subscription: whether something may lie parked for it, and how far that was replayed."""
         self.faults = 0
         """Records of the board that could not be read."""
+        self._unreadable: set[str] = set()
         self._openings: dict[str, int] = {}
         """Of those we park for, as all have heard by now: the opening that was told for it."""
 
@@ -119,8 +122,7 @@ class Knowledge:
                 if name.startswith(_BACKLOG):
                     self.backlogs.pop(name.removeprefix(_BACKLOG), None)
             case Fault(key=name, why=why):
-                self.faults += 1
-                self._log.warning("news that cannot be read", key=name, why=why)
+                self._cannot_read(name, why)
             case WorkerNews(worker=self._worker_id):
                 self._heard_own(news)
             case WorkerNews():
@@ -171,21 +173,28 @@ class Knowledge:
         elif news.reset_at_ms < lane.reset_at_ms:
             self.tell(lane)  # it was learnt before that
             return
-        if lane.breaker.adopt(news.breaker, now_ms):
+        if lane.adopt(news.breaker, now_ms):
             has_changed = True
         if news.disabled is not None and lane.disabled is None:
             lane.disabled = news.disabled
             has_changed = True
-        elif lane.disabled is not None:
-            if news.disabled is not None:
-                lane.disabled = agreed(lane.disabled, news.disabled)
-            if lane.disabled != news.disabled:
-                self.tell(lane)  # another's news took the place of ours
+        elif lane.disabled is not None and news.disabled is not None:
+            lane.disabled = agreed(lane.disabled, news.disabled)
         if news.failing_since_ms and news.failed_attempts > lane.failures.attempts:
             lane.failures.since_ms = news.failing_since_ms
             lane.failures.attempts = news.failed_attempts
+        if lane.disabled != news.disabled or lane.breaker.is_longer(news.breaker, now_ms):
+            self.tell(lane)  # these news took the place of what we know
         if has_changed:
             self._on_change(lane)
+
+    def _cannot_read(self, key: str, why: str) -> None:
+        self.faults += 1
+        if key not in self._unreadable:
+            if len(self._unreadable) >= UNREADABLE_MAX:
+                self._unreadable.clear()
+            self._unreadable.add(key)
+            self._log.warning("news that cannot be read", key=key, why=why)
 
     def _news_of(self, lane: Lane) -> EndpointNews:
         return EndpointNews(

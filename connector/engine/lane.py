@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from connector.core.breaker import Breaker, BreakerRules
+from connector.core.breaker import Breaker, BreakerRules, BreakerSnapshot
 from connector.core.composer import Composer
 from connector.core.disabling import Disabled, FailureRun
 from connector.core.event import Event
@@ -291,6 +291,14 @@ class Lane:
         if isinstance(outcome, Refused):
             return self._reopen()  # it refuses, so it is there
         return self.breaker.failed(now_ms, outcome.error_class, is_probe=delivery.is_probe)
+
+    def adopt(self, told: BreakerSnapshot, now_ms: int) -> bool:
+        """Another worker has ``told`` what it learnt. Whether the breaker changed by it."""
+        has_changed = self.breaker.adopt(told, now_ms)
+        if has_changed and self.breaker.state == "closed":
+            self.pace.restart()
+            self.failures.succeeded()
+        return has_changed
 
     def _reopen(self) -> bool:
         has_changed = self.breaker.succeeded()
