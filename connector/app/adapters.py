@@ -10,11 +10,12 @@ from secrets import token_hex
 from connector.avro.decoder import TopicDecoders
 from connector.avro.registry import SchemaRegistry
 from connector.avro.registry_http import RegistrySettings
-from connector.avro.topic_format import BadTopicFormat
+from connector.avro.topic_format import BadTopicFormat, EventMapping, Field, TopicFormat
 from connector.core.breaker import BreakerRules
 from connector.core.composer import Composer, compile_composer
 from connector.core.disabling import DisableRules
 from connector.core.subscription import Subscription
+from connector.core.topic_names import operator_events_topic
 from connector.engine.dispatcher import DispatchLimits
 from connector.engine.flow import FlowLimits
 from connector.engine.ports import Capabilities
@@ -96,7 +97,18 @@ def decoder_of(settings: Settings, registry: SchemaRegistry | None) -> TopicDeco
             f"format confluent needs a schema registry, and none is set for {', '.join(framed)}: set "
             "registry.urls (--registry-url), or another format for each under topics (avro, json)"
         )
-    return TopicDecoders(settings.topic_formats(), source_name=settings.source_name, registry=registry)
+    formats = (_operator_events_format(settings.prefix), *settings.topic_formats())
+    return TopicDecoders(formats, source_name=settings.source_name, registry=registry)
+
+
+def _operator_events_format(prefix: str) -> TopicFormat:
+    return TopicFormat(
+        topic=operator_events_topic(prefix),
+        format="json",
+        mapping=EventMapping(
+            type=Field(("type",)), id=Field(("id",)), time=Field(("time",)), data=Field(("data",))
+        ),
+    )
 
 
 def sender_of(settings: Settings) -> SenderRouter:
@@ -134,6 +146,7 @@ def source_of(settings: Settings, capabilities: Capabilities) -> KafkaSource:
             group=settings.group,
             groups=(retry_group(settings.group),),
             start=settings.start,
+            own_topics=(operator_events_topic(settings.prefix),),
             protocol=settings.group_protocol,
             revoke_budget_ms=settings.delivery.revoke_drain_ms,
         ),
@@ -194,7 +207,11 @@ def limits_of(settings: Settings) -> WorkerLimits:
             cool_down_ms=delivery.breaker.cool_down_ms,
             cool_down_max_ms=delivery.breaker.cool_down_max_ms,
         ),
-        disable=DisableRules(after_ms=delivery.disable.after_ms, attempts=delivery.disable.attempts),
+        disable=DisableRules(
+            after_ms=delivery.disable.after_ms,
+            attempts=delivery.disable.attempts,
+            probe_first_ms=delivery.disable.probe_first_ms,
+        ),
         commit_interval_ms=settings.commit_interval_ms,
         settled_per_commit=SETTLED_PER_COMMIT,
         poison_run_max=POISON_RUN_MAX,

@@ -9,6 +9,7 @@ from connector.core.subscription import Subscription
 from connector.core.topic_check import Problem, TopicRole, TopicSpec
 from connector.core.topic_names import (
     dead_letters_topic,
+    operator_events_topic,
     parked_topic,
     shared_topic,
     sources_topic,
@@ -39,6 +40,7 @@ class OwnTopics:
                 retention_min_ms=self._own.dead_letters_retention_ms,
             ),
             self._spec(parked_topic(self._prefix), "parked"),
+            self._spec(operator_events_topic(self._prefix), "operator-events"),
             self._spec(sources_topic(self._prefix), "state"),
             self._spec(shared_topic(self._prefix), "state"),
         ]
@@ -75,7 +77,7 @@ class OwnTopics:
         return TopicSpec(
             name=name,
             role=role,
-            partitions=1 if role == "state" else self._own.partitions,
+            partitions=1 if role in ("state", "operator-events") else self._own.partitions,
             message_bytes_max=self._own.max_message_bytes,
             delay_ms=delay_ms,
             retention_min_ms=retention_min_ms,

@@ -32,7 +32,7 @@ from connector.app.own_topics import OwnTopics
 from connector.app.refusal import Refusal
 from connector.core.subscription import Subscription
 from connector.core.topic_check import Problem as TopicProblem
-from connector.core.topic_names import matched, shared_topic
+from connector.core.topic_names import matched, operator_events_topic, shared_topic
 from connector.core.view import Diff
 from connector.declared.problem import Mistakes, Problem
 from connector.engine.clock import SystemClock
@@ -74,6 +74,7 @@ class Service:
         self._log = log
         self._capabilities = capabilities
         self._source_topics = settings.source_topics()
+        self._operator_topic = operator_events_topic(settings.prefix)
         self._topics = Topics(access_of(settings.kafka), capabilities)
         self._own_topics = OwnTopics(settings, Topics(access_of(settings.own_cluster), capabilities))
         self._sender = sender_of(settings)
@@ -268,7 +269,11 @@ class Service:
             worker.release()
 
     async def _match(self) -> list[str]:
-        return matched(self._source_topics, await self._topics.names())
+        """What is read now: the source topics, and what the connector has to say to its operator, where one
+        cluster holds both."""
+        names = await self._topics.names()
+        operator = [self._operator_topic] if self._operator_topic in names else []
+        return sorted({*matched(self._source_topics, names), *operator})
 
     async def _prepare(self) -> dict[int, str]:
         """Read the subscriptions and see to the topics, until both were done without waiting for Kafka: a
@@ -310,7 +315,8 @@ class Service:
     async def _need_no_start(self) -> None:
         """Refuse to begin a group's first topics at a place nobody has named. One that appears beside others
         is the source's to complain of: the others go on."""
-        looks = [look for look in (await self._topics.look(self._read)).values() if not look.absence]
+        sources = [topic for topic in self._read if topic != self._operator_topic]
+        looks = [look for look in (await self._topics.look(sources)).values() if not look.absence]
         fresh = await asyncio.to_thread(never_begun, self._settings, looks, self._capabilities)
         if looks and len(fresh) == len(looks):
             some = ", ".join(fresh[:5]) + (f" and {len(fresh) - 5} more" if len(fresh) > 5 else "")

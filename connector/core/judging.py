@@ -69,6 +69,7 @@ def judge(
             error_class=f"http-{status}",
             detail=f"The endpoint answered {status}, which its subscription takes as final.",
             status=status,
+            retry_after_ms=retry_after_ms(answer, now_ms=now_ms),
         )
     return Deferred(
         error_class=f"http-{status}",

@@ -10,6 +10,10 @@ The bucket is kept as one number: when it would be full again. Nothing has to be
 from __future__ import annotations
 
 from math import ceil
+from typing import Final
+
+_NEVER_MS: Final = float(1 << 50)
+"""Later than any clock: a closed bucket is never full."""
 
 
 class TokenBucket:
@@ -41,13 +45,17 @@ class TokenBucket:
         return ceil(missing_ms)
 
     def share(self, fraction: float, now_ms: int) -> None:
-        """From now on this is ``fraction`` (above 0, at most 1) of the whole rate and burst.
+        """From now on this is ``fraction`` (0 to 1) of the whole rate and burst.
 
-        Tokens it holds stay, up to the new burst; none are given.
+        Tokens it holds stay, up to the new burst; none are given. A share of 0 closes it: there is no token
+        until the next share, and none is there at once then.
         """
-        assert 0 < fraction <= 1, "a share is a part of the whole"
+        assert 0 <= fraction <= 1, "a share is a part of the whole"
+        if not fraction:
+            self._full_at_ms = _NEVER_MS
+            return
         missing = max(0.0, self._full_at_ms - now_ms) / self._interval_ms
-        tokens = self._burst - missing
+        tokens = max(0.0, self._burst - missing)
         self._set(fraction)
         self._full_at_ms = now_ms + (self._burst - min(tokens, self._burst)) * self._interval_ms
 

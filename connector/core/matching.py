@@ -8,6 +8,9 @@ An event type is segments between full stops. A pattern is one of
   so that ``*`` and ``**`` differ in how deep they reach and in nothing else);
 * anything without a star: that type alone.
 
+Types that begin with ``connector.`` are the connector's own events, for its operator: ``*`` does not fit
+them, only a pattern that names that word does.
+
 A star elsewhere is refused rather than given a meaning that the published guides do not have.
 """
 
@@ -16,6 +19,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final, Generic, TypeVar
+
+from connector.core.operator_event import OPERATOR_PREFIX
 
 T = TypeVar("T")
 
@@ -91,7 +96,9 @@ class Matcher(Generic[T]):
             self._exact[pattern].append(index)
 
     def _find(self, event_type: str) -> tuple[T, ...]:
-        indexes = {*self._every, *self._exact.get(event_type, ())}
+        indexes = {*self._exact.get(event_type, ())}
+        if not event_type.startswith(OPERATOR_PREFIX):
+            indexes.update(self._every)
         prefix, dot, _ = event_type.rpartition(".")
         if dot:
             indexes.update(self._one.get(prefix, ()))

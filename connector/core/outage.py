@@ -6,14 +6,13 @@ and the first that gets through lifts it. After a quarter of an hour it lifts an
 ordinary again, until something got through: a hold must not become an outage of its own.
 
 Only hosts that answered within the last hour say anything about us; one that never did, or has been gone for
-long, is an ordinary failure, and so is a handful of dead ones. A host counts once a second, so that a
-busy one weighs no more than a quiet one. Holding intake is the engine's.
+long, is an ordinary failure, and so is a handful of dead ones. A host counts once, by its last attempt within
+half a minute: so a busy one weighs no more than a quiet one, and nobody has to wait until older successes are
+forgotten while breakers open. Holding intake is the engine's.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from itertools import takewhile
 from typing import Final
 
 HOSTS_MIN: Final = 10
@@ -28,7 +27,6 @@ PROBE_HOSTS: Final = 3
 HOSTS_MAX: Final = 20_000
 """As many as there may be subscriptions; beyond it the host that answered longest ago is forgotten."""
 
-_COUNT_EVERY_MS: Final = 1_000
 _NEVER_MS: Final = -PROVEN_MS
 
 
@@ -36,28 +34,25 @@ class Outage:
     """One process's view. All times are monotonic ms. ``why`` is one sentence for the operator, of the hold
     in force or the last one; empty once something got through."""
 
-    __slots__ = (
-        "_failed", "_held_until_ms", "_is_tripped", "_probed", "_probed_ms", "_reached", "_window", "why",
-    )  # fmt: skip
+    __slots__ = ("_failed", "_held_until_ms", "_is_tripped", "_probed", "_probed_ms", "_reached", "why")
 
     def __init__(self) -> None:
         self.why = ""
         self._held_until_ms = 0
         self._is_tripped = False  # held, or was and nothing got through since
         self._reached: dict[str, int] = {}  # host → when last, oldest first
-        self._failed: dict[str, int] = {}  # proven host → when last within the window, oldest first
-        self._window: deque[_Second] = deque()
+        self._failed: dict[str, int] = {}  # proven host whose last attempt failed → when, oldest first
         self._probed: set[str] = set()
         self._probed_ms = 0
 
     def observe(self, host: str, *, is_reached: bool, now_ms: int) -> None:
         """An attempt at ``host`` ended: with a reply of any kind, or for want of a name or a connection."""
-        reached_ms = self._reached.get(host, _NEVER_MS)
-        if not is_reached:
-            if not self._is_tripped and now_ms - reached_ms < PROVEN_MS:
-                self._count_failure(host, now_ms)
-        elif self._is_tripped or now_ms - reached_ms >= _COUNT_EVERY_MS:
+        if is_reached:
             self._count_reply(host, now_ms)
+        elif not self._is_tripped and now_ms - self._reached.get(host, _NEVER_MS) < PROVEN_MS:
+            self._failed.pop(host, None)
+            self._failed[host] = now_ms
+            self._judge(now_ms)
 
     def is_held(self, now_ms: int) -> bool:
         """Whether failures are taken for our own."""
@@ -75,48 +70,47 @@ class Outage:
         return True
 
     def _count_reply(self, host: str, now_ms: int) -> None:
+        self._failed.pop(host, None)
         self._reached.pop(host, None)
         self._reached[host] = now_ms
         if len(self._reached) > HOSTS_MAX:
             del self._reached[next(iter(self._reached))]
         if self._is_tripped:
             self._lift()
-        self._second(now_ms).reached += 1
-
-    def _count_failure(self, host: str, now_ms: int) -> None:
-        if now_ms - self._failed.get(host, _NEVER_MS) < _COUNT_EVERY_MS:
-            return
-        self._failed.pop(host, None)
-        self._failed[host] = now_ms
-        self._second(now_ms).failed += 1
-        self._judge(now_ms)
 
     def _judge(self, now_ms: int) -> None:
         since_ms = now_ms - WINDOW_MS
         self._forget_failures(since_ms)
-        failed = sum(second.failed for second in self._window)
-        tried = failed + sum(second.reached for second in self._window)
-        if failed * 100 < tried * FAILED_SHARE_PERCENT:
-            return
-        answered = takewhile(lambda host: self._reached[host] > since_ms, reversed(self._reached))
-        hosts = len({*self._failed, *answered})
-        if hosts < HOSTS_MIN:
+        failed = len(self._failed)
+        answered = self._answered(since_ms, failed * 100 // FAILED_SHARE_PERCENT - failed)
+        if answered is None or failed + answered < HOSTS_MIN:
             return
         self._is_tripped = True
         self._held_until_ms = now_ms + HOLD_MAX_MS
         self._probed_ms = now_ms
         self._probed.clear()
         self.why = (
-            f"{failed * 100 // tried} % of the attempts at {hosts} hosts that answered within the hour "
-            "found no name or no connection: DNS or the network is down on our side."
+            f"{failed} of the {failed + answered} hosts that were tried last, and answered within the hour, "
+            "have no name or take no connection: DNS or the network is down on our side."
         )
+
+    def _answered(self, since_ms: int, at_most: int) -> int | None:
+        """How many hosts answered last, since then; ``None``: more than ``at_most``, however many."""
+        answered = 0
+        for host, reached_ms in reversed(self._reached.items()):
+            if reached_ms <= since_ms:
+                break
+            if host not in self._failed:
+                answered += 1
+                if answered > at_most:
+                    return None
+        return answered
 
     def _lift(self) -> None:
         self.why = ""
         self._is_tripped = False
         self._held_until_ms = 0
         self._failed.clear()
-        self._window.clear()
 
     def _forget_failures(self, since_ms: int) -> None:
         while self._failed:
@@ -124,23 +118,3 @@ class Outage:
             if self._failed[oldest] > since_ms:
                 return
             del self._failed[oldest]
-
-    def _second(self, now_ms: int) -> _Second:
-        """The counts of this second; those that left the window are dropped."""
-        window = self._window
-        if not window or now_ms - window[-1].since_ms >= _COUNT_EVERY_MS:
-            window.append(_Second(now_ms))
-            while now_ms - window[0].since_ms >= WINDOW_MS:
-                window.popleft()
-        return window[-1]
-
-
-class _Second:
-    """How many hosts were tried in one second, and what came of it."""
-
-    __slots__ = ("failed", "reached", "since_ms")
-
-    def __init__(self, since_ms: int) -> None:
-        self.since_ms = since_ms
-        self.reached = 0
-        self.failed = 0

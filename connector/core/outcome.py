@@ -88,12 +88,14 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """The endpoint will never accept this delivery; no retry helps."""
+    """The endpoint will never accept this delivery; no retry helps. ``retry_after_ms`` is how long it asked
+    to be left alone with others (0: not at all)."""
 
     reason: Literal["refused", "gone"]
     error_class: ErrorClass
     detail: str
     status: int
+    retry_after_ms: int = 0
 
 
 Outcome = Delivered | Deferred | Refused

@@ -16,15 +16,15 @@ from typing import Literal
 _DAY_MS = 86_400_000
 _UNLIMITED = -1
 
-TopicRole = Literal["tier", "dead-letters", "parked", "state"]
+TopicRole = Literal["tier", "dead-letters", "parked", "state", "operator-events"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSpec:
     """A topic the connector needs. ``message_bytes_max`` is the largest record batch it must take;
     ``delay_ms`` is a tier's delay, 0 for the other roles. ``state`` is compacted. ``retention_min_ms`` is
-    how long tiers and dead letters must keep a record at least; a tier keeps four times its delay if that
-    is more."""
+    how long tiers, dead letters and operator events must keep a record at least; a tier keeps four times its
+    delay if that is more."""
 
     name: str
     role: TopicRole
@@ -115,7 +115,7 @@ def _retention_ms_min(spec: TopicSpec) -> int:
     match spec.role:
         case "tier":
             return max(spec.retention_min_ms or 7 * _DAY_MS, 4 * spec.delay_ms)
-        case "dead-letters":
+        case "dead-letters" | "operator-events":
             return spec.retention_min_ms or 30 * _DAY_MS
         case _:
             return _UNLIMITED

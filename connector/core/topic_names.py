@@ -1,10 +1,11 @@
 """The names of the connector's own topics, and which topics of the cluster are sources.
 
 Everything the connector writes lies under one prefix: ``<prefix>.retry.<delay>``,
-``<prefix>.dead-letters``, ``<prefix>.parked``, ``<prefix>.sources``, ``<prefix>.shared``. What lies under
-the prefix is never read as a source, or the connector would feed on its own output; nor is what begins
-with two underscores, which belongs to the cluster. Names are matched here, never by the client: its refresh
-takes minutes and its dialect knows no exclusion.
+``<prefix>.dead-letters``, ``<prefix>.parked``, ``<prefix>.sources``, ``<prefix>.shared``,
+``<prefix>.operator-events``. What lies under the prefix is never read as a source, or the connector would
+feed on its own output; the one exception is the last of these, which is written for subscriptions to get,
+and added by whoever reads. Nor is what begins with two underscores, which belongs to the cluster. Names are
+matched here, never by the client: its refresh takes minutes and its dialect knows no exclusion.
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ def sources_topic(prefix: str) -> str:
 
 def shared_topic(prefix: str) -> str:
     return f"{prefix}.shared"
+
+
+def operator_events_topic(prefix: str) -> str:
+    return f"{prefix}.operator-events"
 
 
 def check_prefix(prefix: str) -> None:

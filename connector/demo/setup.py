@@ -15,6 +15,7 @@ from pathlib import Path
 from connector.avro.registry import SchemaRegistry
 from connector.core.topic_names import (
     dead_letters_topic,
+    operator_events_topic,
     parked_topic,
     shared_topic,
     sources_topic,
@@ -74,7 +75,7 @@ def own_topics(prefix: str, scenario: Scenario) -> OwnTopics:
     tiers = (tier_topic(prefix, delay_ms) for delay_ms in scenario.ladder_ms)
     return OwnTopics(
         with_letters=(*tiers, dead_letters_topic(prefix), parked_topic(prefix)),
-        with_state=(sources_topic(prefix), shared_topic(prefix)),
+        with_state=(sources_topic(prefix), shared_topic(prefix), operator_events_topic(prefix)),
     )
 
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Protocol, assert_never
 
 from connector.core.accounts import Accounts
-from connector.core.disabling import DisableRules, disable, next_probe_ms, why_disable
+from connector.core.disabling import Disabled, DisableRules, disable, next_probe_ms, why_disable
 from connector.core.judging import judge
 from connector.core.ledger import Ledger, Ticket
 from connector.core.outage import Outage
@@ -54,6 +54,16 @@ class News(Protocol):
         """Whether it may be parked: all know that there is something to look for later."""
 
 
+class Operator(Protocol):
+    """How the operator is told of a lane."""
+
+    def disabled(self, lane: Lane) -> None:
+        """It was disabled by itself just now."""
+
+    def enabled(self, subscription_id: str, was: Disabled) -> None:
+        """It has accepted a probe, and is enabled again."""
+
+
 class Dispatcher:
     """Moves deliveries. Implements what the parts of a pump ask of where deliveries go."""
 
@@ -70,6 +80,7 @@ class Dispatcher:
         disabling: DisableRules,
         outage: Outage,
         news: News,
+        operator: Operator,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -83,6 +94,7 @@ class Dispatcher:
         self._wait_max_ms = limits.wait_max_ms
         self._disable_rules = disabling
         self._news = news
+        self._operator = operator
         self._clock = clock
         self._log = log
         self._places = Places(
@@ -101,6 +113,7 @@ class Dispatcher:
             on_open=self._opened,
         )
         self._abandoned: set[Delivery] = set()
+        self._leaving: set[Ledger] = set()  # of partitions that are being handed over
         self._is_full = False
 
     # ── room ────────────────────────────────────────────────────────────────────────────────────
@@ -175,7 +188,8 @@ class Dispatcher:
         if lane.disabled is not None:
             self._stop_using(lane)
         elif lane.breaker.state == "open":
-            self._shut(lane)
+            if not self._watch.why:  # else it stays here: what was told may be our fault too
+                self._shut(lane)
         else:
             self._places.line_up(lane)
             self._places.serve()
@@ -207,6 +221,7 @@ class Dispatcher:
 
     def withdraw(self, ledgers: Collection[Ledger]) -> None:
         leaving = set(ledgers)
+        self._leaving = {one for one in self._leaving | leaving if one.is_live}
         # Begun: a delivery of it is settled, in flight or being written. Giving back the rest of such a
         # record would repeat what is done of it.
         begun = {delivery.ticket for delivery in self._places.flying} | set(self._outbox.tickets)
@@ -277,10 +292,10 @@ class Dispatcher:
             now_ms=now_ms,
         )
         self._watch.observe(delivery.host, answer, now_ms)
-        is_ours = False
+        is_put_back = False
         if self._watch.why and isinstance(answer, Failure) and isinstance(outcome, Deferred):
-            is_ours = True
             outcome = replace(outcome, is_counted=False)
+            is_put_back = self._may_wait_here(delivery)
         has_changed = lane.learn(delivery, outcome, now_ms, self._clock.monotonic_ms())
         self._places.vacate(delivery)
         if delivery in self._abandoned:
@@ -293,7 +308,7 @@ class Dispatcher:
             if delivery.trail is None and delivery.record.timestamp_ms >= 0:
                 self._accounts.freshness_ms.add(max(0, now_ms - delivery.record.timestamp_ms))
             self._settlement.settle_delivery(delivery.ticket)
-        elif is_ours and delivery.ticket.ledger.is_live:
+        elif is_put_back:
             self._accounts.attempts[outcome.error_class] += 1
             self._places.waiting += 1
             lane.put_back(delivery)
@@ -307,6 +322,10 @@ class Dispatcher:
             self._places.line_up(lane)
         if self._places.has_line:
             self._places.serve()
+
+    def _may_wait_here(self, delivery: Delivery) -> bool:
+        lane, ledger = delivery.lane, delivery.ticket.ledger
+        return lane.is_live and not lane.is_parking and ledger.is_live and ledger not in self._leaving
 
     def _failed(
         self, delivery: Delivery, answer: Reply | Failure, outcome: Deferred | Refused, now_ms: int
@@ -371,6 +390,8 @@ class Dispatcher:
         """Disable a subscription that has failed for too long; enable one whose probe succeeded."""
         if isinstance(outcome, Delivered):
             self._log.warning("enabled again", subscription=lane.subscription.id)
+            assert lane.disabled is not None, "an enabled one that accepts is not judged"
+            self._operator.enabled(lane.subscription.id, lane.disabled)
             lane.forget(now_ms)
             self._news.tell(lane)
         elif lane.disabled is None and (
@@ -379,6 +400,7 @@ class Dispatcher:
             self._log.error("disabled", subscription=lane.subscription.id, why=why)
             lane.disabled = disable(why, self._disable_rules, now_ms=now_ms)
             self._news.tell(lane)
+            self._operator.disabled(lane)
             self._stop_using(lane)
 
     def _stop_using(self, lane: Lane) -> None:
@@ -421,6 +443,9 @@ class Dispatcher:
         )
 
     def _opened(self) -> None:
+        now_ms = self._clock.monotonic_ms()
+        for lane in self._lanes:
+            lane.wait_anew(now_ms)
         self._settlement.make_room()
         self._serve_all()
 

@@ -18,7 +18,7 @@ from connector.core.disabling import Disabled, FailureRun
 from connector.core.event import Event
 from connector.core.ledger import Ticket
 from connector.core.limiter import TokenBucket
-from connector.core.outcome import Deferred, Delivered, Outcome
+from connector.core.outcome import Deferred, Delivered, Outcome, Refused
 from connector.core.pace import Pace
 from connector.core.record import Record
 from connector.core.subscription import Subscription
@@ -238,7 +238,17 @@ class Lane:
 
     def put_back(self, delivery: Delivery) -> None:
         """It was started and is to wait again, ahead of all others."""
+        delivery.is_probe = False
         (self.queue if delivery.trail is None else self.retries).appendleft(delivery)
+
+    def wait_anew(self, now_ms: int) -> None:
+        """What waits here could not be sent for a fault of ours: its time to wait, and the lane's to prove
+        a pace, begin at ``now_ms`` (monotonic)."""
+        if self.waiting:
+            self.busy_since_ms = now_ms
+            for queue in (self.queue, self.retries):
+                for delivery in queue:
+                    delivery.queued_ms = now_ms
 
     def next(self) -> Delivery:
         """Take the delivery that is to start next out of its queue: of fresh ones and retries in turn."""
@@ -283,19 +293,18 @@ class Lane:
             if breaker.failures or breaker.state != "closed":
                 return self._reopen()
             return False
-        self.has_failed = True
-        if not isinstance(outcome, Deferred):
-            self.failures.failed(now_ms)
-            return self._reopen() if self.breaker.state != "closed" else False  # it refuses, so it is there
-        if not outcome.is_counted:
+        if isinstance(outcome, Deferred) and not outcome.is_counted:
             if delivery.is_probe:
                 self.breaker.probe_lost()
             return False
+        self.has_failed = True
         self.failures.failed(now_ms)
-        if outcome.slows_lane:
+        if isinstance(outcome, Deferred) and outcome.slows_lane:
             self.pace.failed(begun_ms, monotonic_ms)
         if outcome.retry_after_ms:
             return self.breaker.hold_off(now_ms + outcome.retry_after_ms, now_ms)
+        if isinstance(outcome, Refused):
+            return self._reopen()  # it refuses, so it is there
         return self.breaker.failed(now_ms, outcome.error_class, is_probe=delivery.is_probe)
 
     def _reopen(self) -> bool:

@@ -35,6 +35,7 @@ class Lanes:
         self._hosts: dict[str, Host] = {}
         self._by_id: dict[str, Lane] = {}
         self._matcher: Matcher[Lane] = Matcher(())
+        self._share = 0.0  # of every rate limit: nothing before this process is known to the others
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._by_id.values())
@@ -61,11 +62,15 @@ class Lanes:
             if lane is None:
                 composer, endpoint = self._prepare(one)
                 lane = Lane(one, composer, endpoint, self._host(one), self._breaker)
+                self._share_of(lane)
             elif lane.subscription != one:
                 changes.append((lane, one, *self._prepare(one)))
             lanes[one.id] = lane
         for lane, subscription, composer, endpoint in changes:
+            bucket = lane.bucket
             lane.change(subscription, composer, endpoint, self._host(subscription), self._clock.now_ms())
+            if lane.bucket is not bucket:
+                self._share_of(lane)
         removed = [lane for id_, lane in self._by_id.items() if id_ not in lanes]
         for lane in removed:
             lane.is_live = False
@@ -75,11 +80,14 @@ class Lanes:
         return removed + [lane for lane in self._by_id.values() if lane.subscription.paused and lane.waiting]
 
     def share(self, fraction: float) -> None:
-        """Of every rate limit, this process may use this part from now on."""
-        now_ms = self._clock.monotonic_ms()
+        """Of every rate limit, this process may use this part (0 to 1) from now on."""
+        self._share = fraction
         for lane in self._by_id.values():
-            if lane.bucket is not None and fraction:
-                lane.bucket.share(fraction, now_ms)
+            self._share_of(lane)
+
+    def _share_of(self, lane: Lane) -> None:
+        if lane.bucket is not None:
+            lane.bucket.share(self._share, self._clock.monotonic_ms())
 
     def _prepare(self, subscription: Subscription) -> tuple[Composer, Endpoint]:
         composer = self._compile(subscription)

@@ -43,6 +43,7 @@ class OutageWatch:
         self._clock = clock
         self._log = log
         self._on_open = on_open
+        self._next_probe = 0
         self.why = ""
 
     def observe(self, host: Host, answer: Reply | Failure, now_ms: int) -> None:
@@ -53,6 +54,7 @@ class OutageWatch:
                 self._outage.observe(host.name, is_reached=True, now_ms=self._clock.monotonic_ms())
                 self._follow()
         elif answer.is_unreached:
+            host.reached_ms = 0  # the next answer is news
             self._outage.observe(host.name, is_reached=False, now_ms=self._clock.monotonic_ms())
             self._follow()
 
@@ -62,8 +64,12 @@ class OutageWatch:
         if not self.why:
             return
         now_ms = self._clock.monotonic_ms()
-        for lane in self._lanes:
-            if lane.waiting and self._outage.may_probe(lane.host.name, now_ms):
+        lanes = list(self._lanes)
+        first = self._next_probe
+        for number in range(first, first + len(lanes)):
+            lane = lanes[number % len(lanes)]
+            if self._places.may_probe(lane) and self._outage.may_probe(lane.host.name, now_ms):
+                self._next_probe = (number + 1) % len(lanes)  # others' turn: these may really be dead
                 self._places.waiting -= 1
                 self._start(lane.next())
 
@@ -78,6 +84,7 @@ class OutageWatch:
             self._log.warning("sending again", after=self.why)
             self.why = ""
             self._places.is_closed = False
+            self._forgive()  # once more: others may have told of theirs meanwhile
             self._on_open()
 
     def _forgive(self) -> None:

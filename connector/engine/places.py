@@ -70,6 +70,13 @@ class Places:
             return False
         return lane.bucket is None or not lane.bucket.take(self._clock.monotonic_ms())
 
+    def may_probe(self, lane: Lane) -> bool:
+        """While closed: whether one that waits there may start all the same, as far as the lane itself is
+        asked; a token of its rate limit is then used."""
+        if not lane.waiting or not lane.has_place(self._clock.now_ms()):
+            return False
+        return lane.bucket is None or not lane.bucket.take(self._clock.monotonic_ms())
+
     def occupy(self, delivery: Delivery) -> None:
         """Its POST starts."""
         lane = delivery.lane

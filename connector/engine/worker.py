@@ -27,6 +27,7 @@ from connector.engine.intake import Intake
 from connector.engine.knowledge import Knowledge
 from connector.engine.lanes import Lanes
 from connector.engine.letter_log import LetterLog
+from connector.engine.operator_events import OperatorEvents
 from connector.engine.outbox import Outbox
 from connector.engine.ports import Clock, Decoder, Log, Sender, Source, Writer
 from connector.engine.presence import Presence
@@ -105,6 +106,7 @@ class Worker:
             on_change=lambda lane: self.dispatcher.heard(lane),
         )
         self.outbox = Outbox(writer, prefix=prefix, accounts=self.accounts, clock=clock, log=log)
+        self._operator_events = OperatorEvents(writer, prefix=prefix, clock=clock, log=log)
         self.schemas = SchemaWait(decoder, clock, self._tasks.spawn, log)
         departures = Departures(
             outbox=self.outbox, settlement=settlement, accounts=self.accounts, clock=clock, log=log
@@ -120,6 +122,7 @@ class Worker:
             disabling=limits.disable,
             outage=Outage(),
             news=self.knowledge,
+            operator=self._operator_events,
             clock=clock,
             log=log,
         )
@@ -234,6 +237,7 @@ class Worker:
                 self._source.close(), *([self._tier_source.close()] if self._tier_source else [])
             )
             self.presence.leave()
+        self._operator_events.close()
         await self._board.close()
         await self._writer.close()
         await self._sender.close()
@@ -251,8 +255,9 @@ class Worker:
             self.dispatcher.look()
             self.presence.park(self._parking())
             self._take_share()
-            for pump in self.pumps:
-                pump.unblock()
+            if not self.dispatcher.outage:  # else it is nobody in particular who holds up a window
+                for pump in self.pumps:
+                    pump.unblock()
 
     def _parking(self) -> set[str]:
         """The subscriptions for which letters are parked here, or may be on their way to it."""

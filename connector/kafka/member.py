@@ -51,7 +51,8 @@ class MemberSettings:
     """One group and how it is read.
 
     ``groups`` are the other groups of the same connector, which may share its prefix. ``start`` is
-    where a topic is begun that the group has never read; ``None``: refuse. ``batch_records_max``
+    where a topic is begun that the group has never read, but for ``own_topics``, which are begun at their
+    start; ``None``: refuse. ``batch_records_max``
     bounds a batch, ``queued_bytes_max`` what is fetched ahead. ``revoke_budget_ms`` is what the engine
     gets to drain partitions; at most a third of ``poll_interval_max_ms``, after which the group
     gives a silent member up. ``look_every_ms`` is how often topics are looked at.
@@ -60,6 +61,7 @@ class MemberSettings:
     group: str
     groups: tuple[str, ...] = ()
     start: Start | None = None
+    own_topics: tuple[str, ...] = ()
     protocol: GroupProtocol = "classic"
     strategy: Strategy = "cooperative-sticky"
     batch_records_max: int = 500
@@ -120,6 +122,7 @@ class Member:
             groups=settings.groups,
             start=settings.start,
             committed=self._committer.committed,
+            own=settings.own_topics,
         )
         epochs = Epochs(holdings=self._holdings, bridge=bridge, reading=reading)
         self._changed_logs = ChangedLogs(

@@ -40,7 +40,9 @@ class Opened:
 
 
 class Opener:
-    """``committed`` asks the group coordinator; ``groups`` are those that belong to this prefix."""
+    """``committed`` asks the group coordinator; ``groups`` are those that belong to this prefix. ``own`` are
+    topics of the connector's: they are begun at their start whatever ``start`` says, for all that is in them
+    was written to be read."""
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class Opener:
         groups: Collection[str],
         start: Start | None,
         committed: Committed,
+        own: Collection[str] = (),
     ) -> None:
         self._cluster = cluster
         self._store = store
@@ -58,6 +61,7 @@ class Opener:
         self._groups = frozenset(groups) | {group}
         self._start = start
         self._committed = committed
+        self._own = frozenset(own)
         self._entries: Entries = {}
 
     def look(self, topics: Collection[str]) -> dict[str, TopicLook]:
@@ -128,14 +132,15 @@ class Opener:
             )
 
     def _by_rule(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
-        if self._start is None:
+        start = "earliest" if topic in self._own else self._start
+        if start is None:
             has_started = any(entry.group == self._group for entry in self._entries.values())
             raise NeverStarted(
                 f"group {self._group} has never read topic {topic}. Say where to begin with start: earliest "
                 "(may send partners years of history), latest (skips what is there) or a time",
                 is_fatal=not has_started,
             )
-        offsets = self._cluster.offsets([TopicPartition(topic, p) for p in partitions], self._start)
+        offsets = self._cluster.offsets([TopicPartition(topic, p) for p in partitions], start)
         return {tp.partition: offset for tp, offset in offsets.items()}
 
     def _entry(self, look: TopicLook, partition: int, started: int) -> Entry:

@@ -87,6 +87,13 @@ class DisableSettings(Declared):
         description="And when so many attempts in a row have failed. 20, so that an endpoint that is called "
         "once a day is not disabled after one bad week. 0: never.",
     )
+    probe_first_ms: Milliseconds = Field(
+        default=60 * 60 * 1000,
+        ge=1_000,
+        le=24 * 60 * 60 * 1000,
+        description="After so long, in ms, one delivery finds out whether a disabled endpoint works again; "
+        "the wait doubles up to a day. An hour is soon enough for what was down for days.",
+    )
 
 
 class DeliverySettings(Declared):

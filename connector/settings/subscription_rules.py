@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from connector.avro.topic_format import DeleteEvent, TopicMap
+from connector.core.operator_event import OPERATOR_EVENT_TYPES
 from connector.engine.ports import ForbiddenTarget
 from connector.settings.model import Settings
 from connector.subscriptions.build import Defaults, Rules
@@ -60,4 +61,4 @@ def known_types(settings: Settings) -> frozenset[str]:
         types.add(topic.type.types.get(topic.name, topic.name) if topic.type else topic.name)
         if isinstance(topic.tombstones, DeleteEvent):
             types.add(topic.tombstones.type)
-    return frozenset(types)
+    return frozenset(types).union(OPERATOR_EVENT_TYPES) if types else frozenset()

@@ -21,7 +21,8 @@ from tests.support.world import Log
 
 __all__ = ["mock_kafka"]
 
-OWN = ("retry.30s", "retry.5m", "retry.30m", "retry.2h", "dead-letters", "parked", "sources", "shared")
+TIERS = ("retry.30s", "retry.5m", "retry.30m", "retry.2h")
+OWN = (*TIERS, "dead-letters", "parked", "operator-events", "sources", "shared")
 
 
 async def until(is_so: Callable[[], bool]) -> None:

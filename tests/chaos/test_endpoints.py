@@ -54,7 +54,10 @@ def test_endpoints_hang_and_flap_between_kills_and_nothing_is_lost(
             bootstrap_servers=kafka.bootstrap_servers,
             topics=[{"name": topic, "format": "json", "id": {"field": "id"}}],
             quick_to_notice=True,
-            delivery={"window_records_max": WINDOW_RECORDS_MAX},
+            delivery={
+                "window_records_max": WINDOW_RECORDS_MAX,
+                "breaker": {"cool_down_ms": 500, "cool_down_max_ms": 2_000},
+            },
         )
         already_done = 0.0
         with ConnectorProcess(settings, tmp_path) as connector:
@@ -74,6 +77,8 @@ def test_endpoints_hang_and_flap_between_kills_and_nothing_is_lost(
             flows(receiver)
             already_done += connector.metric("records_already_done_total")
 
+            # Well again: each of its 503 would have held the whole lane off for 2 s.
+            receiver.behave("/flapping", Behaviour())
             receiver.behave("/hanging", Behaviour())
             fed = feeder.stop()
             for path in PATHS:

@@ -86,6 +86,7 @@ async def test_own_topics_are_those_needed_and_tiers_that_were(
 
     assert own == [
         topic("dead-letters", "dead-letters"),
+        topic("operator-events", "operator-events"),
         topic("parked", "parked"),
         topic("shared", "state"),
         topic("sources", "state"),
@@ -98,7 +99,7 @@ async def test_own_topics_are_those_needed_and_tiers_that_were(
 async def test_each_missing_topic_is_a_problem_with_the_command_that_makes_it(
     mock_kafka: MockCluster, tmp_path: Path
 ) -> None:
-    for own in ("retry.30s", "retry.5m", "dead-letters", "sources", "shared"):
+    for own in ("retry.30s", "retry.5m", "dead-letters", "sources", "shared", "operator-events"):
         mock_kafka.create_topic(f"webhooks.{own}")
     settings = settings_of(mock_kafka.bootstrap_servers, ["post.created"])
 
@@ -123,7 +124,7 @@ async def test_a_cluster_that_cannot_create_makes_nothing_and_says_what_is_missi
     created = await overview_of(tmp_path, settings).create()
 
     assert created.made == ()
-    assert len(created.problems) == 6
+    assert len(created.problems) == 7
 
 
 async def test_a_pattern_that_matches_nothing_is_a_problem(mock_kafka: MockCluster, tmp_path: Path) -> None:

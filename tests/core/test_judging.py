@@ -91,7 +91,7 @@ def test_a_status_that_the_subscription_takes_as_final_is_refused(status: int) -
         reason="refused",
         error_class=f"http-{status}",
         detail=f"The endpoint answered {status}, which its subscription takes as final.",
-        status=status,
+        status=status,        retry_after_ms=60_000,
     )
 
 

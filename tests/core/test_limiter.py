@@ -79,7 +79,7 @@ def test_a_rate_of_nothing_is_a_mistake(rate_per_s: float) -> None:
         TokenBucket(rate_per_s)
 
 
-@pytest.mark.parametrize("fraction", [0.0, 1.01])
+@pytest.mark.parametrize("fraction", [-0.01, 1.01])
 def test_a_share_is_a_part_of_the_whole(fraction: float) -> None:
     with pytest.raises(AssertionError):
         TokenBucket(5).share(fraction, 0)
@@ -108,6 +108,17 @@ def test_a_larger_share_gives_no_tokens() -> None:
 
     assert bucket.take(0) == 10
     assert bucket.take(10) == 0
+
+
+def test_a_share_of_nothing_closes_it_and_the_next_one_opens_it_empty() -> None:
+    bucket = TokenBucket(10)
+
+    bucket.share(0, 0)
+    assert bucket.take(0) > 1_000_000_000
+    bucket.share(0.5, 60_000)
+
+    assert bucket.take(60_000) == 200
+    assert bucket.take(60_200) == 0
 
 
 def test_a_smaller_share_takes_what_the_smaller_bucket_does_not_hold() -> None:

@@ -180,6 +180,29 @@ def test_a_type_of_a_million_full_stops_costs_little() -> None:
     assert time.perf_counter() - began < 1.0
 
 
+@pytest.mark.parametrize("pattern", ["*", "post.*", "connectors.**", "subscription.*"])
+def test_a_partners_patterns_never_meet_the_connectors_own_events(pattern: str) -> None:
+    assert Matcher([([pattern], "partner")]).match("connector.subscription.disabled") == ()
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        ["connector.**"],
+        ["connector.subscription.*"],
+        ["connector.subscription.disabled"],
+        ["*", "connector.**"],
+    ],
+)
+def test_the_connectors_own_events_meet_a_pattern_that_names_them(patterns: list[str]) -> None:
+    assert Matcher([(patterns, "operator")]).match("connector.subscription.disabled") == ("operator",)
+
+
+@pytest.mark.parametrize("event_type", ["connector", "connectors.moved", "my.connector.moved"])
+def test_types_that_only_look_like_the_connectors_own_are_everybodys(event_type: str) -> None:
+    assert Matcher([(["*"], "partner")]).match(event_type) == ("partner",)
+
+
 def expression(pattern: str) -> re.Pattern[str]:
     """The same rules, said another way."""
     if pattern == "*":

@@ -9,6 +9,7 @@ from connector.core.topic_names import (
     check_prefix,
     dead_letters_topic,
     matched,
+    operator_events_topic,
     parked_topic,
     shared_topic,
     source_topics,
@@ -45,6 +46,7 @@ def test_our_other_topics_lie_under_the_prefix() -> None:
     assert parked_topic("hooks") == "hooks.parked"
     assert sources_topic("hooks") == "hooks.sources"
     assert shared_topic("hooks") == "hooks.shared"
+    assert operator_events_topic("hooks") == "hooks.operator-events"
 
 
 @pytest.mark.parametrize("prefix", ["", "__hooks", "a b", "hooks/eu", "x" * 229])

@@ -52,5 +52,6 @@ def test_own_topics_live_on_a_cluster_of_their_own(kafka: KafkaCluster, names: N
 
         assert topics_under(kafka.bootstrap_servers, names.prefix) == []
         assert topics_under(own.bootstrap_servers, names.prefix) == [
-            f"{names.prefix}.{rest}" for rest in ("dead-letters", "parked", "retry.1s", "shared", "sources")
+            f"{names.prefix}.{rest}"
+            for rest in ("dead-letters", "operator-events", "parked", "retry.1s", "shared", "sources")
         ]

@@ -56,7 +56,7 @@ def test_each_right_that_is_missing_is_named_and_nothing_is_lost_until_it_is_the
         connector.start()
         assert connector.wait() == Exit.USAGE
         reach = f"--bootstrap-server {kafka.user_bootstrap_servers} --command-config client.properties"
-        for name in ("retry.1s", "dead-letters", "parked", "sources", "shared"):
+        for name in ("retry.1s", "dead-letters", "parked", "sources", "shared", "operator-events"):
             says(f"topic {own}{name}: this user may not see it. Mend it with: kafka-acls.sh {reach} --add")
         assert connector.log().count("security.protocol=SASL_PLAINTEXT") == 1
         assert PASSWORD not in connector.log()

@@ -158,7 +158,13 @@ def test_the_types_that_can_occur_follow_from_named_topics(tmp_path: Path) -> No
         "tombstones: {delete_event: user.deleted}}]",
     )
 
-    assert known_types(settings) == {"post.created", "user.changed", "user.deleted"}
+    assert known_types(settings) == {
+        "post.created",
+        "user.changed",
+        "user.deleted",
+        "connector.subscription.disabled",
+        "connector.subscription.enabled",
+    }
 
 
 @pytest.mark.parametrize(

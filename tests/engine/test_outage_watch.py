@@ -1,0 +1,312 @@
+"""When nobody can be reached the fault is ours: intake and tiers hold, nothing counts, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from connector.core.breaker import BreakerRules
+from connector.core.headers import Decoded, decode
+from connector.core.outcome import Failure, Reply
+from connector.core.subscription import Subscription
+from tests.support.virtual_time import run_virtual, virtual
+from tests.support.world import POSTS, Behaviour, Post, World, hangs, limits, replies, subscription
+
+HOSTS = 12
+RULES = BreakerRules(failures_to_open=5, cool_down_ms=30_000, cool_down_max_ms=240_000)
+
+
+def no_name(_: Post) -> tuple[float, Reply | Failure]:
+    return 0.02, Failure("dns", "the name server does not answer")
+
+
+def refused(_: Post) -> tuple[float, Reply | Failure]:
+    return 0.01, Failure("connect", "no route to host")
+
+
+def swallowed(_: Post) -> tuple[float, Reply | Failure]:
+    """By a firewall that says nothing."""
+    return 3.0, Failure("timeout", "no connection in time", is_unconnected=True)
+
+
+async def with_proven_hosts(count: int = HOSTS, **changes: Any) -> World:
+    """A world in which every one of so many endpoints has answered just now."""
+    world = World.new(limits=limits(breaker=RULES, dispatch={"in_hand_max": 2_000}, **changes))
+    world.start(subscriptions(count))
+    world.fill(3)
+    await asyncio.sleep(2)
+    assert len(world.sender.accepted) == 3 * count
+    return world
+
+
+def subscriptions(count: int = HOSTS) -> list[Subscription]:
+    return [subscription(f"s{n}") for n in range(count)]
+
+
+def everybody(world: World, behaviour: Behaviour, *, but: int = 0) -> None:
+    for n in range(but, HOSTS):
+        world.behave(f"s{n}", behaviour)
+
+
+@pytest.mark.parametrize("failing", [no_name, refused, swallowed])
+def test_when_nobody_can_be_reached_all_holds_and_goes_on_with_the_first_success(failing: Behaviour):
+    async def scenario() -> None:
+        world = await with_proven_hosts()
+        everybody(world, failing)
+        for _ in range(60):
+            world.fill(20)
+            await asyncio.sleep(1)
+
+        assert "endpoints" in world.worker.held()
+        before, read = len(world.sender.posts), world.worker.accounts.records_read
+        world.fill(200)
+        await asyncio.sleep(30)
+        assert len(world.sender.posts) - before <= 3 * 30 / 5 + 3  # probes alone
+        assert world.worker.accounts.records_read == read
+        everybody(world, replies(200))
+        await asyncio.sleep(10)
+        assert world.worker.held() == {}
+        await asyncio.sleep(400)
+
+        assert len(world.sender.accepted) == HOSTS * (3 + 60 * 20 + 200)
+        assert world.worker.accounts.dead == {}
+        assert world.problems() == []
+
+    run_virtual(scenario)
+
+
+@virtual
+async def test_nothing_is_counted_while_it_holds():
+    world = await with_proven_hosts()
+    everybody(world, refused)
+    world.fill(100)
+    await asyncio.sleep(60)
+
+    letters = world.cluster.tier_letters()
+    trails = [decoded.trail for one in letters if isinstance(decoded := decode(one.headers), Decoded)]
+    assert len(trails) == len(letters)
+    held_at_s = world.log.said("nobody can be reached: intake holds, probing")
+    assert len(held_at_s) == 1
+    # What failed before nine in ten had is an ordinary failure.
+    assert sum(one.attempt for one in trails) <= 2 * HOSTS
+
+
+@virtual
+async def test_the_probes_go_to_other_hosts_each_time():
+    world = await with_proven_hosts()
+    everybody(world, refused)
+    world.fill(100)
+    await asyncio.sleep(5)
+    assert world.worker.held()
+    before = len(world.sender.posts)
+
+    await asyncio.sleep(25)
+
+    assert len({post.url for post in world.sender.posts[before:]}) >= HOSTS - 1
+
+
+@virtual
+async def test_hosts_that_died_on_the_way_do_not_keep_the_hold_when_others_are_back():
+    world = await with_proven_hosts()
+    everybody(world, refused)
+    world.fill(100)
+    await asyncio.sleep(10)
+    assert world.worker.held()
+
+    everybody(world, replies(200), but=4)  # s0 to s3 stay dead
+    await asyncio.sleep(15)
+
+    assert world.worker.held() == {}
+
+
+@virtual
+async def test_a_hold_ends_after_a_quarter_of_an_hour_and_failures_are_ordinary_then():
+    world = await with_proven_hosts()
+    everybody(world, refused)
+    world.fill(20)
+    await asyncio.sleep(890)
+    assert world.worker.held()
+
+    await asyncio.sleep(30)
+    assert world.worker.held() == {}
+    await asyncio.sleep(1_200)
+
+    assert world.worker.accounts.to_tiers.total() > 0
+    assert len(world.log.said("nobody can be reached: intake holds, probing")) == 1
+
+
+@virtual
+async def test_breakers_that_the_outage_opened_are_forgiven():
+    world = await with_proven_hosts()
+    everybody(world, refused)
+    for _ in range(20):
+        world.fill(5)
+        await asyncio.sleep(1)
+    everybody(world, replies(200))
+    await asyncio.sleep(6)
+
+    states = {lane.breaker.state for lane in world.worker.lanes}
+
+    assert world.worker.held() == {}
+    assert states == {"closed"}
+
+
+@virtual
+async def test_one_dead_endpoint_never_holds_even_if_it_is_the_only_one():
+    world = await with_proven_hosts(1)
+    everybody(world, refused)
+    for _ in range(60):
+        world.fill(5)
+        await asyncio.sleep(1)
+        assert world.worker.held() == {}
+
+    assert world.committed(POSTS) > 200
+
+
+@virtual
+async def test_three_partners_gone_for_good_never_hold():
+    world = await with_proven_hosts(3)
+    everybody(world, no_name)
+    for _ in range(60):
+        world.fill(5)
+        await asyncio.sleep(1)
+        assert world.worker.held() == {}
+
+    assert world.committed(POSTS) > 200
+
+
+@virtual
+async def test_endpoints_that_hang_are_no_outage():
+    world = await with_proven_hosts()
+    everybody(world, hangs)
+    for _ in range(60):
+        world.fill(5)
+        await asyncio.sleep(1)
+        assert world.worker.held() == {}
+
+
+@virtual
+async def test_what_waited_out_the_hold_is_not_diverted_for_having_waited():
+    world = await with_proven_hosts()
+    everybody(world, refused)
+    world.fill(100)
+    await asyncio.sleep(60)
+    assert world.worker.held()
+    before = world.worker.accounts.diverted.copy()
+
+    everybody(world, replies(200, after_s=0.05))
+    await asyncio.sleep(20)
+
+    assert world.worker.accounts.diverted == before
+
+
+@virtual
+async def test_a_partition_that_is_revoked_during_the_hold_leaves_in_time_and_repeats_nothing():
+    world = await with_proven_hosts()
+    everybody(world, refused, but=1)  # s0 accepts all along: other records of its are partly delivered
+    world.behave("s0", replies(200, after_s=0.2))
+    world.fill(20)
+    await asyncio.sleep(1)
+    everybody(world, swallowed)
+    await asyncio.sleep(5)
+
+    await world.source.revoke(POSTS, budget_ms=10_000)
+    everybody(world, replies(200))
+    world.source.assign(POSTS)
+    await asyncio.sleep(400)
+
+    accepted = [(post.url, post.webhook_id) for post in world.sender.accepted]
+    assert len(set(accepted)) == HOSTS * 23
+    assert len(accepted) == len(set(accepted))
+    assert world.problems() == []
+
+
+@virtual
+async def test_what_fails_of_a_leaving_partition_goes_to_a_tier_without_being_counted():
+    world = await with_proven_hosts()
+    everybody(world, swallowed)
+    world.fill(60)
+    await asyncio.sleep(4)
+    assert world.worker.held()
+
+    await world.source.revoke(POSTS, budget_ms=10_000)
+
+    assert world.worker.in_hand().deliveries == 0
+    assert world.problems() == []
+
+
+@virtual
+async def test_a_stop_during_the_hold_ends_in_time_and_loses_nothing():
+    world = await with_proven_hosts()
+    everybody(world, swallowed)
+    world.fill(60)
+    await asyncio.sleep(10)
+    assert world.worker.held()
+
+    started_s = asyncio.get_running_loop().time()
+    await world.worker.stop()
+    assert asyncio.get_running_loop().time() - started_s <= 36
+    assert world.problems() == []
+    everybody(world, replies(200))
+    after = world.next_worker(worker_id="w2")
+    after.start(subscriptions())
+    await asyncio.sleep(400)
+
+    assert len({(post.url, post.webhook_id) for post in world.sender.accepted}) == HOSTS * 63
+    assert after.problems() == []
+
+
+@virtual
+async def test_what_fails_during_the_hold_is_parked_if_its_subscription_was_paused_meanwhile():
+    world = await with_proven_hosts()
+    everybody(world, swallowed)
+    world.fill(30)
+    await asyncio.sleep(4)
+    assert world.worker.held()
+
+    paused = [subscription("s0", paused=True), *subscriptions()[1:]]
+    world.worker.view(paused, [5_000, 30_000, 300_000])
+    await asyncio.sleep(5)
+    lane = world.worker.lanes.get("s0")
+    assert lane is not None
+    assert lane.waiting == 0
+    everybody(world, replies(200))
+    await asyncio.sleep(400)
+
+    assert world.committed(POSTS) == 33
+    assert world.problems() == []
+
+
+@virtual
+async def test_what_fails_during_the_hold_goes_to_a_tier_if_its_subscription_was_removed_meanwhile():
+    world = await with_proven_hosts()
+    everybody(world, swallowed)
+    world.fill(30)
+    await asyncio.sleep(4)
+    assert world.worker.held()
+
+    world.worker.view(subscriptions()[1:], [5_000, 30_000, 300_000])
+    await asyncio.sleep(5)
+    everybody(world, replies(200))
+    await asyncio.sleep(1_500)
+
+    assert world.committed(POSTS) == 33
+    assert world.worker.in_hand().deliveries == 0
+    assert world.problems() == []
+
+
+@virtual
+async def test_a_lane_that_was_asked_to_stay_away_is_no_probe():
+    world = await with_proven_hosts()
+    world.behave("s0", replies(429, retry_after=b"600"))
+    world.fill(1)
+    await asyncio.sleep(1)
+    before = sum(post.url.startswith("https://s0.") for post in world.sender.posts)
+    everybody(world, refused)
+    world.fill(100)
+
+    await asyncio.sleep(300)
+
+    assert sum(post.url.startswith("https://s0.") for post in world.sender.posts) == before
