@@ -17,7 +17,7 @@ from connector.core.ledger import Ticket
 from connector.core.record import Record
 from connector.core.routing import OWN_FAULT_DELAY_MS, Retry, divert, shut_out
 from connector.core.trail import Origin, PoisonTrail, Reason, Trail
-from connector.engine.lane import Delivery
+from connector.engine.lane import STANDSTILL_MS, Delivery
 from connector.engine.outbox import Destination, Outbox, ToDeadLetters, ToParked, ToTier
 from connector.engine.ports import Clock, Log
 from connector.engine.settlement import Settlement
@@ -44,10 +44,15 @@ class Departures:
         self._send(delivery, ToTier(where.tier_ms), onwards)
 
     def divert(self, delivery: Delivery, why: str, estimate_ms: int) -> None:
-        """It could not be tried for want of room, which is estimated to last so long."""
+        """It could not be tried for want of room, which is estimated to last so long. Where nothing moves,
+        it waits longer each time."""
         self._accounts.diverted[why] += 1
-        where = divert(estimate_ms=estimate_ms, tiers=self._outbox.tiers)
-        trail = trail_of(delivery).to_tier(not_before_ms=0, standstill_ms=where.tier_ms)
+        tiers, trail = self._outbox.tiers, trail_of(delivery)
+        if estimate_ms < STANDSTILL_MS:
+            where = divert(estimate_ms=estimate_ms, tiers=tiers)
+        else:
+            where = shut_out(rest_ms=estimate_ms, turns=_turns(trail), tiers=tiers)
+        trail = trail.to_tier(not_before_ms=0, standstill_ms=where.tier_ms)
         self._send(delivery, ToTier(where.tier_ms), trail)
 
     def turn_away(self, ticket: Ticket, record: Record, trail: Trail, breaker: Breaker, now_ms: int) -> None:
@@ -60,8 +65,7 @@ class Departures:
             self._write(ToTier(fit(rest_ms, self._outbox.tiers)), record, onwards, ticket)
         else:
             self._accounts.diverted["breaker open"] += 1
-            turns = max(trail.hop - trail.attempt, 0)
-            where = shut_out(rest_ms=rest_ms, turns=turns, tiers=self._outbox.tiers)
+            where = shut_out(rest_ms=rest_ms, turns=_turns(trail), tiers=self._outbox.tiers)
             self._write(ToTier(where.tier_ms), record, trail.to_tier(not_before_ms=0), ticket)
 
     def park(self, delivery: Delivery) -> None:
@@ -143,3 +147,8 @@ def trail_of(delivery: Delivery) -> Trail:
         event_type=delivery.event.type,
         origin=Origin.of(delivery.record),
     )
+
+
+def _turns(trail: Trail) -> int:
+    """How often it went to a tier without having been tried."""
+    return max(trail.hop - trail.attempt, 0)

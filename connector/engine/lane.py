@@ -30,6 +30,10 @@ PROOF_MS = 1_000
 UNBOUNDED = 1 << 62
 RATE_WINDOW_MS = 1_000
 """Over how long a lane's pace is measured: long enough to be steady, short enough to notice a stop."""
+STALL_MS = 1_000
+"""A lane whose places are all taken and that heard nothing for so long is stalled."""
+STANDSTILL_MS = 60_000
+"""How long a stalled lane's queue is estimated to take, for want of anything to estimate by."""
 PROVEN_MS = 60_000
 """For how long a success shows that the endpoint works."""
 
@@ -84,7 +88,9 @@ class Lane:
     second, the larger: a fast endpoint with a backlog is not diverted, and a hanging one does not collect
     more than its share; half as much again may wait of retries, which fresh events so never crowd out. A
     burst after a pause says nothing about the pace yet, so a lane whose last attempt did not fail has
-    :data:`PROOF_MS` to show one. A lane that was found *in the way* (its POSTs under way held up a whole
+    :data:`PROOF_MS` to show one. In a *stalled* lane (its places are taken by POSTs that nothing is heard of)
+    only as many wait as it has places: the next answers will need no more, and all others would wait in vain,
+    holding up their partitions. A lane that was found *in the way* (its POSTs under way held up a whole
     partition) lets nothing wait until one of them has ended. A removed subscription's lane is not
     ``is_live``.
     """
@@ -109,6 +115,7 @@ class Lane:
         "is_live",
         "is_proven",
         "line",
+        "moved_ms",
         "pace",
         "proven_ms",
         "queue",
@@ -142,6 +149,7 @@ class Lane:
         self.line: deque[Lane] | None = None  # where it waits for a place; see Places
         self.is_proven = False  # whether it succeeded within PROVEN_MS
         self.proven_ms = 0  # monotonic
+        self.moved_ms = 0  # monotonic: when an attempt last ended, or the first of those under way began
         self.is_in_the_way = False
         self.busy_since_ms = 0  # monotonic: since when something waits that was not worked off; 0: nothing
         self.has_failed = False  # whether the last attempt did
@@ -195,11 +203,17 @@ class Lane:
         """Whether nothing may be tried at ``now_ms`` (Unix): the breaker is open, and not to be asked yet."""
         return self.breaker.state == "open" and now_ms < self.breaker.until_ms
 
+    def is_stalled(self, now_ms: int) -> bool:
+        """Whether nothing was heard lately of what is under way, and nothing more may start (monotonic)."""
+        return self.in_flight >= self.pace.limit and now_ms - self.moved_ms > STALL_MS
+
     def room(self, now_ms: int) -> int:
         """How many fresh deliveries may wait here; there is no bound of the lane's own while it may still
         prove its pace, only the process's."""
         if self.is_in_the_way:
             return 0
+        if self.is_stalled(now_ms):
+            return self.pace.limit
         if not self.has_failed and now_ms - self.busy_since_ms < PROOF_MS:
             return UNBOUNDED
         return max(self.subscription.queue_max, int(self.rate_per_s(now_ms)))
@@ -209,12 +223,12 @@ class Lane:
         if self.is_in_the_way:
             return False
         if delivery.trail is None:
-            queue, sure = self.queue, self.subscription.queue_max
-            is_full = len(queue) >= sure and len(queue) >= self.room(now_ms)
+            queue, share = self.queue, 1
         else:
-            queue, sure = self.retries, max(1, self.subscription.queue_max // 2)
-            is_full = len(queue) >= sure and len(queue) * 2 >= self.room(now_ms)
-        if is_full:
+            queue, share = self.retries, 2
+        wanted = len(queue) * share
+        sure = 0 if self.is_stalled(now_ms) else self.subscription.queue_max
+        if wanted >= sure and wanted >= self.room(now_ms):
             return False
         if not self.busy_since_ms:
             self.busy_since_ms = now_ms
@@ -263,6 +277,7 @@ class Lane:
         self._roll(monotonic_ms)
         self._rate_count += 1
         self.is_in_the_way = False
+        self.moved_ms = monotonic_ms
         begun_ms = delivery.begun_ms
         if isinstance(outcome, Delivered):
             self.has_failed = False
@@ -313,9 +328,9 @@ class Lane:
         return max(self._rate_per_s, self._rate_count * 1_000 / elapsed_ms)
 
     def drain_estimate_ms(self, now_ms: int) -> int:
-        """How long what waits here will take at the recent pace; a minute when nothing moves."""
-        rate = self.rate_per_s(now_ms)
-        return min(60_000, int(self.waiting * 1_000 / rate)) if rate else 60_000
+        """How long what waits here will take at the recent pace, at most :data:`STANDSTILL_MS`."""
+        rate = 0.0 if self.is_stalled(now_ms) else self.rate_per_s(now_ms)
+        return min(STANDSTILL_MS, int(self.waiting * 1_000 / rate)) if rate else STANDSTILL_MS
 
     def _roll(self, now_ms: int) -> None:
         elapsed_ms = now_ms - self._rate_since_ms

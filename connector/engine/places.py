@@ -81,6 +81,8 @@ class Places:
         """Its POST starts."""
         lane = delivery.lane
         host = delivery.host = lane.host
+        if not lane.in_flight:
+            lane.moved_ms = delivery.begun_ms
         lane.in_flight += 1
         host.in_flight += 1
         if not lane.is_proven:

@@ -106,13 +106,28 @@ async def test_room_made_by_one_of_several_deliveries_wakes_the_pumps():
 @virtual
 async def test_what_has_waited_too_long_is_diverted():
     world = World.new()
-    world.behave("a", replies(200, after_s=4))
-    world.fill(3)
+    world.behave("a", replies(200, after_s=6))
+    world.fill(2)
 
     world.start([subscription("a", in_flight_max=1)])
-    await asyncio.sleep(6)
+    await asyncio.sleep(8)
 
     assert world.worker.accounts.diverted == {"waited too long": 1}
+    assert world.problems() == []
+
+
+@virtual
+async def test_where_nothing_moves_only_as_many_wait_as_there_are_places():
+    world = World.new()
+    world.behave("a", hangs)
+    world.fill(50)
+
+    world.start([subscription("a", in_flight_max=2)])
+    await asyncio.sleep(3)
+
+    assert world.worker.dispatcher.queued == 2
+    assert world.worker.accounts.diverted == {"full lane": 46}
+    assert len(world.cluster.letters("webhooks.retry.5m")) == 46
     assert world.problems() == []
 
 

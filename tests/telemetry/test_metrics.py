@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from connector.core.accounts import Accounts, InHand
 from connector.core.breaker import BreakerRules
 from connector.core.disabling import Disabled
+from connector.core.outcome import Failure
 from connector.telemetry import declared_metrics
 from connector.telemetry.declared_metrics import account_samples, isolation_samples, worker_samples
 from connector.telemetry.metrics import LABEL_SETS_MAX, Buckets, Metric, Metrics, Sample
@@ -159,6 +160,26 @@ async def test_what_is_known_of_endpoints_and_workers_is_counted_by_state_and_ne
         "webhook_connector_news_unreadable_total": 1,
     }
     await world.worker.stop()
+
+
+@virtual
+async def test_a_hold_for_a_fault_of_our_own_is_a_gauge_and_leaves_the_worker_ready() -> None:
+    world = World.new()
+    ids = [f"s{number}" for number in range(12)]
+    world.fill(1)
+    world.start([*map(subscription, ids)])
+    await asyncio.sleep(1)
+    for id_ in ids:
+        world.behave(id_, lambda _: (0.01, Failure("dns", "the name server does not answer")))
+
+    for _ in range(40):
+        world.fill(5)
+        await asyncio.sleep(1)
+
+    values = _values(worker_samples(world.worker, is_ready=not world.worker.unready(), is_in_doubt=False))
+    assert values["webhook_connector_endpoints_unreachable"] == 1
+    assert values["webhook_connector_ready"] == 1
+    await world.kill()
 
 
 @virtual
