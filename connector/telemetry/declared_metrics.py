@@ -208,15 +208,20 @@ def worker_samples(worker: Worker, *, is_ready: bool, is_in_doubt: bool) -> Iter
 
 
 def isolation_samples(worker: Worker) -> Iterator[Sample]:
-    """What the worker knows of endpoints and of the other workers. Looks at every lane."""
-    lanes = list(worker.lanes)
-    by_breaker: Counter[str] = Counter({"closed": 0, "open": 0, "half-open": 0, "held-off": 0})
-    by_breaker.update(_breaker_label(lane.breaker) for lane in lanes)
+    """What the worker knows of endpoints and of the other workers. Looks at every lane, once: of 20,000 in
+    milliseconds."""
+    by_breaker = dict.fromkeys(("closed", "open", "half-open", "held-off"), 0)
+    proven = paused = disabled = 0
+    for lane in worker.lanes:
+        by_breaker[_breaker_label(lane.breaker)] += 1
+        proven += lane.is_proven
+        paused += lane.subscription.paused
+        disabled += lane.disabled is not None
     for label, count in by_breaker.items():
         yield Sample(LANES, count, (label,))
-    yield Sample(LANES_PROVEN, sum(lane.is_proven for lane in lanes))
-    yield Sample(SUBSCRIPTIONS_PAUSED, sum(lane.subscription.paused for lane in lanes))
-    yield Sample(SUBSCRIPTIONS_DISABLED, sum(lane.disabled is not None for lane in lanes))
+    yield Sample(LANES_PROVEN, proven)
+    yield Sample(SUBSCRIPTIONS_PAUSED, paused)
+    yield Sample(SUBSCRIPTIONS_DISABLED, disabled)
     yield Sample(ENDPOINTS_UNREACHABLE, bool(worker.dispatcher.outage))
     yield Sample(RATE_LIMIT_SHARE, worker.share)
     yield Sample(WORKERS_ALIVE, len(worker.presence.live()))

@@ -53,7 +53,7 @@ class Sample:
 
 
 Read = Callable[[], Iterable[Sample]]
-"""Called on the loop at every scrape; takes microseconds, changes nothing."""
+"""Called on the loop at every scrape; takes milliseconds at most, changes nothing."""
 
 
 class Metrics:
