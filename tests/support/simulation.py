@@ -7,14 +7,16 @@ never from the engine's own books; those are asked to add up by themselves.
 Always:
 
 * what is committed is safe: each delivery owed by a record below a committed offset was accepted, or
-  lies in the parked or the dead letters, or on a tier at or above that tier's committed offset;
+  lies among the dead letters, on a tier at or above that tier's committed offset, or in the parked topic at
+  or above the cursor of a backlog that is open;
 * no commit goes backwards, and none is asked for what is not ours;
 * no attempt is made before the ladder's step or ``Retry-After`` is over, by the broker's clock, but for
   the skew of our own;
 * the books add up, and every bound holds.
 
-In the end: every delivery that was owed is accepted, parked, or dead for a reason that happened; nothing
-lags; and where nothing was killed, taken away or given up, nothing was accepted twice.
+In the end: every delivery that was owed is accepted, or dead for a reason that happened, or parked for a
+subscription that was removed; nothing lags, no backlog of a subscription in force is open; and where nothing
+was killed, taken away or given up, nothing was accepted twice.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+from connector.core.backlog import merged
 from connector.core.breaker import BreakerRules
 from connector.core.disabling import DisableRules
 from connector.core.event import Decoded, Event, NeedsSchema, Poison, Skipped
@@ -33,10 +36,13 @@ from connector.core.headers import Decoded as ReadTrail
 from connector.core.headers import DecodedPoison, decode_dead
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Record
+from connector.core.sharing import BacklogNews
+from connector.core.sharing import decode as decode_news
 from connector.core.subscription import Subscription
-from connector.core.topic_names import parked_topic, tier_delay_ms, tier_topic
+from connector.core.topic_names import operator_events_topic, parked_topic, tier_delay_ms, tier_topic
 from connector.engine.dispatcher import DispatchLimits
 from connector.engine.flow import FlowLimits
+from connector.engine.letter_log import BITE_RECORDS_MAX
 from connector.engine.ports import (
     Commit,
     CommitResult,
@@ -49,6 +55,7 @@ from connector.engine.ports import (
     WriteFault,
 )
 from connector.engine.worker import WorkerLimits
+from tests.support.fake_board import FakeBoard, FakeTopic
 from tests.support.fake_kafka import PREFIX, Cluster
 from tests.support.simulated_group import Group
 from tests.support.virtual_time import VirtualClock, run_virtual
@@ -110,6 +117,10 @@ class Simulation:
         self.cluster.on_commit = self._committed
         self.endpoints = FakeSender(self.broker_clock)
         self.registry = Registry()
+        slow_s = chance.choice((0.01, 0.5))
+        self.board = FakeTopic(lambda: slow_s * chance.random())
+        self.backlogs: dict[str, BacklogNews] = {}
+        self.workers = 0
         self.worlds: list[World] = []
         self.clocks: dict[int, VirtualClock] = {}
         self.skew_ms_max = 0
@@ -123,6 +134,7 @@ class Simulation:
         tiers = [
             TopicPartition(tier_topic(PREFIX, one_ms), n) for one_ms in TIERS for n in range(tier_partitions)
         ]
+        self.cluster.partitions[parked_topic(PREFIX)] = chance.randint(1, 3)
         self.source_group = Group(self.sources, chance)
         self.tier_group = Group(tiers, chance)
         self.limits = WorkerLimits(
@@ -137,7 +149,11 @@ class Simulation:
             breaker=BreakerRules(
                 failures_to_open=chance.choice((0, 1, 5)), cool_down_ms=chance.choice((500, 30_000))
             ),
-            disable=DisableRules(after_ms=60_000, attempts=chance.choice((0, 20))),
+            disable=DisableRules(
+                after_ms=chance.choice((1_000, 60_000)),
+                attempts=chance.choice((0, 3, 20)),
+                probe_first_ms=chance.choice((1_000, 60_000)),
+            ),
             commit_interval_ms=1_000,
             settled_per_commit=chance.choice((1, 20, 5_000)),
             poison_run_max=1_000,
@@ -156,6 +172,7 @@ class Simulation:
         self.ends: dict[Owed, str] = {}
         self.poisoned: set[tuple[str, int, int]] = set()
         self.on_tiers: defaultdict[Owed, list[tuple[TopicPartition, int]]] = defaultdict(list)
+        self.parked: defaultdict[Owed, list[tuple[int, int]]] = defaultdict(list)
         self._read: Counter[Any] = Counter()  # how far each log was looked through
         self.failed: defaultdict[tuple[Owed, int], list[tuple[int, int]]] = defaultdict(list)
         self.failures: Counter[Owed] = Counter()
@@ -201,6 +218,7 @@ class Simulation:
             self._fail_writes, self._fail_writes, self._fail_topic, self._mend_topics, self._fail_commits,
             self._start_worker, self._stop_worker, self._kill_worker, self._rebalance, self._lose,
             self._change_registry, self._change_view, self._step_clock,
+            self._toggle_pause, self._toggle_pause, self._hide_letters,
         ]  # fmt: skip
 
     def _produce(self, count: int) -> None:
@@ -265,9 +283,12 @@ class Simulation:
         sender.posts, sender.accepted = self.endpoints.posts, self.endpoints.accepted
         sender.behaviour, sender.watch = self.endpoints.behaviour, self._posted
         clock = VirtualClock()
+        self.workers += 1
         world = World(
-            self.cluster, sender, limits=self.limits, clock=clock, decoder=SimulatedDecoder(self.registry)
-        )
+            self.cluster, sender, limits=self.limits, clock=clock, decoder=SimulatedDecoder(self.registry),
+            board=FakeBoard(self.board), worker_id=f"{self.chance.randrange(100):02}-{self.workers}",
+        )  # fmt: skip
+        await world.worker.knowledge.caught_up()
         self.clocks[id(world)] = clock
         world.worker.view(list(self.subscriptions.values()), TIERS)
         world.worker.start()
@@ -340,6 +361,16 @@ class Simulation:
             self.ladders[id_].append(self.subscriptions[id_].ladder_ms)
         await self._show_view()
 
+    async def _toggle_pause(self) -> None:
+        id_ = self.chance.choice(sorted(self.subscriptions)) if self.subscriptions else ""
+        if id_:
+            one = self.subscriptions[id_]
+            self.subscriptions[id_] = replace(one, paused=not one.paused)
+            await self._show_view()
+
+    async def _hide_letters(self) -> None:
+        self.cluster.is_unreadable = self.chance.random() < 0.5
+
     def _restore(self, id_: str) -> None:
         self.subscriptions[id_] = self.removed.pop(id_)
         self.constant_since_ms[id_] = NOT_SEEN_BY_ALL_MS
@@ -349,7 +380,7 @@ class Simulation:
         for world in list(self.worlds):
             if world in self.worlds:
                 world.worker.view(list(self.subscriptions.values()), TIERS)
-                await asyncio.sleep(self.chance.choice((0.0, 0.5)))
+                await asyncio.sleep(self.chance.choice((0.0, 0.5, 4.0)))
         for id_, since_ms in self.constant_since_ms.items():
             if since_ms == NOT_SEEN_BY_ALL_MS:
                 self.constant_since_ms[id_] = self.broker_clock.now_ms()
@@ -366,6 +397,7 @@ class Simulation:
         self.cluster.write_faults.clear()
         self.cluster.write_faults_by_topic.clear()
         self.cluster.lost_acks = 0
+        self.cluster.is_unreadable = False
         self.registry.is_reachable = True
         self.registry.known |= {b"a", b"b"}
         for clock in self.clocks.values():
@@ -375,6 +407,7 @@ class Simulation:
                 self._restore(id_)
         for id_ in self.subscriptions | self.removed:
             self._set_endpoint(id_, 0.001, (200,), None)
+        self.subscriptions = {id_: replace(one, paused=False) for id_, one in self.subscriptions.items()}
         for world in self.worlds:
             for source in (world.source, world.tier_source):
                 source.commit_errors.clear()
@@ -386,6 +419,9 @@ class Simulation:
         deadline_s = asyncio.get_running_loop().time() + DRAINED_WITHIN_S
         while self._lags():
             assert asyncio.get_running_loop().time() < deadline_s, f"never drained: {self._lags()}"
+            if any(lane.disabled for world in self.worlds for lane in world.worker.lanes):
+                for tp in self.sources:  # a probe needs an event
+                    self.cluster.append(tp.topic, b"1", partition=tp.partition)
             await self._advance(10)
 
     def _lags(self) -> list[str]:
@@ -396,12 +432,18 @@ class Simulation:
                 end = len(self.cluster.topics[tp.topic][tp.partition])
                 if committed != end:
                     found.append(f"{tp} is at {committed} of {end}")
-        return found
+        self._look()
+        return found + [
+            f"the backlog of {id_} is at {self.backlogs[id_].cursor}"
+            for id_ in self.subscriptions
+            if id_ in self.backlogs and not self.backlogs[id_].is_done
+        ]
 
     def _check_end(self) -> None:
         self._look()
         for owed in self.promised:
-            assert owed in self.ends, f"{owed} was lost"
+            is_kept = owed[3] in self.removed and self._is_parked(owed)
+            assert owed in self.ends or is_kept, f"{owed} was lost"
         if not self.disturbances and not any(world.worker.accounts.late_answers for world in self.worlds):
             twice = [owed for owed, count in self.accepted.items() if count > 1]
             assert not twice, f"accepted twice, though nothing was disturbed: {twice}"
@@ -410,7 +452,7 @@ class Simulation:
 
     def _check_reason(self, owed: Owed, reason: str) -> None:
         match reason:
-            case "accepted" | "parked" | "oversize" | "poison":
+            case "accepted" | "oversize" | "poison":
                 pass
             case "deleted":
                 assert owed[3] in self.ever_removed, owed
@@ -432,8 +474,8 @@ class Simulation:
             limits = self.limits
             assert world.sender.in_flight <= limits.dispatch.in_flight_max
             in_hand = world.worker.in_hand().deliveries
-            # What waited for a schema comes at once.
-            over = fan_out * (1 + self.schema_records)
+            # What waited for a schema comes at once, and of a backlog a bite.
+            over = fan_out * (1 + self.schema_records) + BITE_RECORDS_MAX
             assert in_hand < limits.dispatch.in_hand_max + over, in_hand
             for pump, flow_limits in zip(world.worker.pumps, (limits.flow, limits.tier_flow), strict=True):
                 for flow in pump.flows:
@@ -456,9 +498,17 @@ class Simulation:
         self._read[cursor] = commit.offset
 
     def _is_safe(self, owed: Owed) -> bool:
-        return owed in self.ends or any(
+        return owed in self.ends or self._is_parked(owed) or any(
             offset >= self.cluster.committed.get(("g.retry", tp), (0, ""))[0]
             for tp, offset in self.on_tiers[owed]
+        )
+
+    def _is_parked(self, owed: Owed) -> bool:
+        backlog = self.backlogs.get(owed[3])
+        return (
+            backlog is not None
+            and not backlog.is_done
+            and any(offset >= backlog.cursor.get(partition, 0) for partition, offset in self.parked[owed])
         )
 
     def _owed_by(self, record: Record) -> list[Owed]:
@@ -478,8 +528,12 @@ class Simulation:
         for post in self._fresh("accepted", self.endpoints.accepted):
             self.accepted[_owed_by_post(post)] += 1
             self.ends[_owed_by_post(post)] = "accepted"
+        for key, value in self._fresh("board", self.board.appended):
+            news = decode_news(key, value)
+            if isinstance(news, BacklogNews):
+                self.backlogs[news.subscription_id] = merged(self.backlogs.get(news.subscription_id), news)
         for topic, logs in list(self.cluster.topics.items()):
-            if topic.startswith(PREFIX):
+            if topic.startswith(PREFIX) and topic != operator_events_topic(PREFIX):
                 for partition, log in list(logs.items()):
                     for letter in self._fresh((topic, partition), log):
                         self._look_at(letter)
@@ -500,8 +554,11 @@ class Simulation:
         assert read.trail.hop < HOPS_MAX, f"{owed} hops without end"
         if tier_delay_ms(PREFIX, letter.topic):
             self.on_tiers[owed].append((TopicPartition(letter.topic, letter.partition), letter.offset))
+        elif letter.topic == parked_topic(PREFIX):
+            self.parked[owed].append((letter.partition, letter.offset))
         else:
-            self.ends.setdefault(owed, read.trail.reason or "parked")
+            assert read.trail.reason is not None
+            self.ends.setdefault(owed, read.trail.reason)
 
     def _posted(self, post: Post, delivery: Any, after_s: float, answer: Reply | Failure) -> None:
         """An attempt begins: not before its time; how it will fail says when the next one may."""
