@@ -8,23 +8,24 @@ in flight, or in the outbox, until it is settled or given back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from connector.core.accounts import Accounts
-from connector.core.disabling import Disabled, DisableRules, disable, next_probe_ms, why_disable
+from connector.core.disabling import DisableRules
 from connector.core.judging import judge
 from connector.core.ledger import Ledger, Ticket
 from connector.core.outage import Outage
-from connector.core.outcome import Deferred, Delivered, Failure, Outcome, Refused, Reply
+from connector.core.outcome import Deferred, Delivered, Failure, Refused, Reply
 from connector.core.routing import DeadLetter, Retry, Settle, route
 from connector.core.trail import Trail
 from connector.engine.departures import Departures, trail_of
+from connector.engine.exclusion import Exclusion, News, Operator
 from connector.engine.lane import PROVEN_MS, Delivery, Lane
 from connector.engine.lanes import Lanes
-from connector.engine.outage_watch import OutageWatch
+from connector.engine.outage_watch import REACHED_EVERY_MS, OutageWatch
 from connector.engine.outbox import Outbox
 from connector.engine.places import Places
 from connector.engine.ports import Clock, Log, Sender
@@ -42,26 +43,6 @@ class DispatchLimits:
     host_in_flight_max: int
     in_hand_max: int
     wait_max_ms: int
-
-
-class News(Protocol):
-    """How other workers are told of a lane."""
-
-    def tell(self, lane: Lane) -> None:
-        """Something that was learnt of its endpoint has changed."""
-
-    def is_parking_announced(self, subscription_id: str) -> bool:
-        """Whether it may be parked: all know that there is something to look for later."""
-
-
-class Operator(Protocol):
-    """How the operator is told of a lane."""
-
-    def disabled(self, lane: Lane) -> None:
-        """It was disabled by itself just now."""
-
-    def enabled(self, subscription_id: str, was: Disabled) -> None:
-        """It has accepted a probe, and is enabled again."""
 
 
 class Dispatcher:
@@ -92,9 +73,6 @@ class Dispatcher:
         self._accounts = accounts
         self._in_hand_max = limits.in_hand_max
         self._wait_max_ms = limits.wait_max_ms
-        self._disable_rules = disabling
-        self._news = news
-        self._operator = operator
         self._clock = clock
         self._log = log
         self._places = Places(
@@ -102,6 +80,15 @@ class Dispatcher:
             host_in_flight_max=limits.host_in_flight_max,
             clock=clock,
             start=self._start,
+        )
+        self._exclusion = Exclusion(
+            places=self._places,
+            departures=departures,
+            rules=disabling,
+            news=news,
+            operator=operator,
+            clock=clock,
+            log=log,
         )
         self._watch = OutageWatch(
             outage=outage,
@@ -115,6 +102,7 @@ class Dispatcher:
         self._abandoned: set[Delivery] = set()
         self._leaving: set[Ledger] = set()  # of partitions that are being handed over
         self._is_full = False
+        self._unix_ms = clock.now_ms() - clock.monotonic_ms()  # at the monotonic clock's 0, as of the last look
 
     # ── room ────────────────────────────────────────────────────────────────────────────────────
 
@@ -156,12 +144,13 @@ class Dispatcher:
         """Take a delivery in hand: start it, queue it, park it or divert it."""
         self._accounts.deliveries_taken += 1
         lane = delivery.lane
-        if lane.is_parking and not self._may_probe_disabled(lane):
-            self._park(delivery)
+        is_parking = lane.disabled is not None or lane.subscription.paused
+        if is_parking and not self._exclusion.may_probe(lane):
+            self._exclusion.park(delivery)
         elif self._places.may_start(lane):
             self._start(delivery)
         elif lane.is_shut(now_ms := self._clock.now_ms()):
-            self._turn_away(delivery, now_ms)
+            self._exclusion.turn_away(delivery, now_ms)
         else:
             now_ms = self._clock.monotonic_ms()
             if lane.enqueue(delivery, now_ms):
@@ -176,9 +165,9 @@ class Dispatcher:
         deliveries go to a tier, where every worker gets the time to hear of it before they count as
         deleted."""
         for lane in evicted:
-            for delivery in self._unqueue(lane, lambda _: True):
+            for delivery in self._places.take_out(lane, lambda _: True):
                 if lane.is_live:
-                    self._park(delivery)
+                    self._exclusion.park(delivery)
                 else:
                     self._leave.divert(delivery, "subscription removed", 0)
         self._serve_all()
@@ -186,10 +175,10 @@ class Dispatcher:
     def heard(self, lane: Lane) -> None:
         """Other workers have told something of this lane, and it was applied."""
         if lane.disabled is not None:
-            self._stop_using(lane)
+            self._exclusion.stop_using(lane)
         elif lane.breaker.state == "open":
             if not self._watch.why:  # else it stays here: what was told may be our fault too
-                self._shut(lane)
+                self._exclusion.shut(lane)
         else:
             self._places.line_up(lane)
             self._places.serve()
@@ -198,10 +187,11 @@ class Dispatcher:
         """Divert what has waited in a queue for longer than the budget, and what a lane has no room for
         now that its pace is known: a record whose other deliveries are settled must not be held open by the
         slowest lane, nor the process's room be filled by it. While the fault is ours, probe instead."""
+        now_ms = self._clock.monotonic_ms()
+        self._unix_ms = self._clock.now_ms() - now_ms
         self._watch.look()
         if self._watch.why:
             return
-        now_ms = self._clock.monotonic_ms()
         overdue_ms = now_ms - self._wait_max_ms
         for lane in self._lanes:
             if lane.is_proven and now_ms - lane.proven_ms > PROVEN_MS:
@@ -209,7 +199,7 @@ class Dispatcher:
             if not lane.waiting:
                 continue
             estimate_ms = lane.drain_estimate_ms(now_ms)
-            for delivery in self._unqueue(lane, lambda one: one.queued_ms < overdue_ms):
+            for delivery in self._places.take_out(lane, lambda one: one.since_ms < overdue_ms):
                 self._leave.divert(delivery, "waited too long", estimate_ms)
             for _ in range(len(lane.queue) - lane.room(now_ms)):
                 self._places.waiting -= 1
@@ -226,7 +216,7 @@ class Dispatcher:
         # record would repeat what is done of it.
         begun = {delivery.ticket for delivery in self._places.flying} | set(self._outbox.tickets)
         for lane in self._lanes:
-            for delivery in self._unqueue(lane, lambda one: one.ticket.ledger in leaving):
+            for delivery in self._places.take_out(lane, lambda one: one.ticket.ledger in leaving):
                 ticket = delivery.ticket
                 if ticket.ledger.is_live and (ticket.settled_deliveries or ticket in begun):
                     self._leave.divert(delivery, "partition leaves", 0)
@@ -244,7 +234,7 @@ class Dispatcher:
     def divert_queued(self, tickets: Collection[Ticket], why: str) -> None:
         leaving = set(tickets)
         for lane in self._lanes:
-            for delivery in self._unqueue(lane, lambda one: one.ticket in leaving):
+            for delivery in self._places.take_out(lane, lambda one: one.ticket in leaving):
                 self._leave.divert(delivery, why, 0)
 
     def abandon(self, tickets: Collection[Ticket], why: str) -> None:
@@ -262,7 +252,8 @@ class Dispatcher:
     def _start(self, delivery: Delivery) -> bool:
         """Whether a POST has begun: not of a body that is too large, which is a dead letter."""
         lane = delivery.lane
-        now_ms = self._clock.now_ms()
+        monotonic_ms = self._clock.monotonic_ms()
+        now_ms = self._unix_ms + monotonic_ms  # one clock is read where two would be much of what a start costs
         headers, body = lane.composer.compose(delivery.event, now_ms // 1_000)
         subscription = lane.subscription
         if len(body) > subscription.body_bytes_max:
@@ -272,7 +263,7 @@ class Dispatcher:
         if lane.breaker.state != "closed":
             delivery.is_probe = lane.breaker.ask(now_ms) == "probe"
         delivery.started_ms = now_ms
-        delivery.begun_ms = self._clock.monotonic_ms()
+        delivery.since_ms = monotonic_ms
         delivery.body = body
         lane.attempts += 1
         self._places.occupy(delivery)
@@ -280,9 +271,11 @@ class Dispatcher:
         return True
 
     def _answered(self, delivery: Delivery, answer: Reply | Failure) -> None:
-        lane = delivery.lane
-        now_ms = self._clock.now_ms()
-        self._accounts.attempt_ms.add(now_ms - delivery.started_ms)
+        lane, accounts = delivery.lane, self._accounts
+        monotonic_ms = self._clock.monotonic_ms()
+        took_ms = monotonic_ms - delivery.since_ms
+        now_ms = delivery.started_ms + took_ms
+        accounts.attempt_ms.add(took_ms)
         subscription = lane.subscription
         outcome = judge(
             answer,
@@ -291,37 +284,63 @@ class Dispatcher:
             final_statuses=subscription.final_statuses,
             now_ms=now_ms,
         )
+        if isinstance(outcome, Delivered):
+            if now_ms - delivery.host.reached_ms >= REACHED_EVERY_MS:
+                self._watch.observe(delivery.host, answer, now_ms)
+            has_changed = lane.succeeded(delivery, monotonic_ms)
+            self._places.vacate(delivery)
+            if delivery in self._abandoned:
+                self._late(delivery)
+            else:
+                accounts.attempts[outcome.status] += 1
+                accounts.accepted += 1
+                if delivery.trail is None and delivery.record.timestamp_ms >= 0:
+                    accounts.freshness_ms.add(max(0, now_ms - delivery.record.timestamp_ms))
+                self._settlement.settle_delivery(delivery.ticket)
+        else:
+            now_ms = self._clock.now_ms()
+            has_changed = self._not_accepted(delivery, answer, outcome, now_ms, monotonic_ms)
+        if has_changed:
+            self._exclusion.breaker_changed(lane)
+        if lane.disabled is not None or lane.has_failed:
+            self._exclusion.judge(lane, outcome, now_ms)
+        if lane.queue or lane.retries:
+            self._places.line_up(lane)
+        if self._places.line:
+            self._places.serve()
+
+    def _not_accepted(
+        self,
+        delivery: Delivery,
+        answer: Reply | Failure,
+        outcome: Deferred | Refused,
+        now_ms: int,
+        monotonic_ms: int,
+    ) -> bool:
+        """Whether the breaker's state changed by it."""
+        lane = delivery.lane
         self._watch.observe(delivery.host, answer, now_ms)
         is_put_back = False
         if self._watch.why and isinstance(answer, Failure) and isinstance(outcome, Deferred):
             outcome = replace(outcome, is_counted=False)
             is_put_back = self._may_wait_here(delivery)
-        has_changed = lane.learn(delivery, outcome, now_ms, self._clock.monotonic_ms())
+        has_changed = lane.failed(delivery, outcome, now_ms, monotonic_ms)
         self._places.vacate(delivery)
         if delivery in self._abandoned:
-            self._abandoned.discard(delivery)
-            self._accounts.late_answers += 1
-            self._settlement.make_room()
-        elif isinstance(outcome, Delivered):
-            self._accounts.attempts[outcome.status] += 1
-            self._accounts.accepted += 1
-            if delivery.trail is None and delivery.record.timestamp_ms >= 0:
-                self._accounts.freshness_ms.add(max(0, now_ms - delivery.record.timestamp_ms))
-            self._settlement.settle_delivery(delivery.ticket)
+            self._late(delivery)
         elif is_put_back:
             self._accounts.attempts[outcome.error_class] += 1
             self._places.waiting += 1
             lane.put_back(delivery)
         else:
             self._failed(delivery, answer, outcome, now_ms)
-        if has_changed:
-            self._breaker_changed(lane)
-        if lane.disabled is not None or not isinstance(outcome, Delivered):
-            self._judge_endpoint(lane, outcome, now_ms)
-        if lane.queue or lane.retries:
-            self._places.line_up(lane)
-        if self._places.has_line:
-            self._places.serve()
+        return has_changed
+
+    def _late(self, delivery: Delivery) -> None:
+        """It was given up before its answer came."""
+        self._abandoned.discard(delivery)
+        self._accounts.late_answers += 1
+        self._settlement.make_room()
 
     def _may_wait_here(self, delivery: Delivery) -> bool:
         lane, ledger = delivery.lane, delivery.ticket.ledger
@@ -366,67 +385,6 @@ class Dispatcher:
             case _:
                 assert_never(where)
 
-    # ── what becomes of a lane ──────────────────────────────────────────────────────────────────
-
-    def _breaker_changed(self, lane: Lane) -> None:
-        breaker = lane.breaker
-        if breaker.state == "open":
-            self._shut(lane)
-        self._news.tell(lane)
-        self._log.info(
-            "breaker",
-            subscription=lane.subscription.id,
-            state=breaker.state,
-            why=breaker.why,
-            until_ms=breaker.until_ms,
-        )
-
-    def _shut(self, lane: Lane) -> None:
-        now_ms = self._clock.now_ms()
-        for delivery in self._unqueue(lane, lambda _: True):
-            self._turn_away(delivery, now_ms)
-
-    def _judge_endpoint(self, lane: Lane, outcome: Outcome, now_ms: int) -> None:
-        """Disable a subscription that has failed for too long; enable one whose probe succeeded."""
-        if isinstance(outcome, Delivered):
-            self._log.warning("enabled again", subscription=lane.subscription.id)
-            assert lane.disabled is not None, "an enabled one that accepts is not judged"
-            self._operator.enabled(lane.subscription.id, lane.disabled)
-            lane.forget(now_ms)
-            self._news.tell(lane)
-        elif lane.disabled is None and (
-            why := why_disable(outcome, lane.failures, self._disable_rules, now_ms=now_ms)
-        ):
-            self._log.error("disabled", subscription=lane.subscription.id, why=why)
-            lane.disabled = disable(why, self._disable_rules, now_ms=now_ms)
-            self._news.tell(lane)
-            self._operator.disabled(lane)
-            self._stop_using(lane)
-
-    def _stop_using(self, lane: Lane) -> None:
-        for delivery in self._unqueue(lane, lambda _: True):
-            self._park(delivery)
-
-    def _park(self, delivery: Delivery) -> None:
-        if self._news.is_parking_announced(delivery.lane.subscription.id):
-            self._leave.park(delivery)
-        else:
-            self._leave.divert(delivery, "parking is announced", 0)
-
-    def _may_probe_disabled(self, lane: Lane) -> bool:
-        """Whether this is the delivery that finds out if a disabled endpoint works again."""
-        disabled, now_ms = lane.disabled, self._clock.now_ms()
-        if lane.subscription.paused or disabled is None or now_ms < disabled.probes_at_ms:
-            return False
-        probes_at_ms = next_probe_ms(self._disable_rules, since_ms=disabled.since_ms, now_ms=now_ms)
-        lane.disabled = replace(disabled, probes_at_ms=probes_at_ms)
-        self._news.tell(lane)
-        return True
-
-    def _turn_away(self, delivery: Delivery, now_ms: int) -> None:
-        trail, breaker = trail_of(delivery), delivery.lane.breaker
-        self._leave.turn_away(delivery.ticket, delivery.record, trail, breaker, now_ms)
-
     def _say(self, delivery: Delivery, trail: Trail, where: Retry | DeadLetter | Settle) -> None:
         self._log.info(
             "attempt failed",
@@ -452,8 +410,3 @@ class Dispatcher:
     def _serve_all(self) -> None:
         self._places.line_up_anew(self._lanes)
         self._places.serve()
-
-    def _unqueue(self, lane: Lane, is_leaving: Callable[[Delivery], bool]) -> list[Delivery]:
-        leaving = lane.remove(is_leaving)
-        self._places.waiting -= len(leaving)
-        return leaving

@@ -18,7 +18,7 @@ from connector.core.disabling import Disabled, FailureRun
 from connector.core.event import Event
 from connector.core.ledger import Ticket
 from connector.core.limiter import TokenBucket
-from connector.core.outcome import Deferred, Delivered, Outcome, Refused
+from connector.core.outcome import Deferred, Refused
 from connector.core.pace import Pace
 from connector.core.record import Record
 from connector.core.subscription import Subscription
@@ -60,8 +60,8 @@ class Delivery:
     ``ticket`` is the record in hand that owes this delivery; ``record`` is the source record as first
     read, also when the delivery came from a tier; ``trail`` is what the tier's headers told of its past,
     ``None`` for a first attempt. ``body`` is what was sent in the attempt under way, which began at
-    ``started_ms`` (Unix; ``begun_ms`` is the same on the monotonic clock) towards ``host``; ``queued_ms``
-    (monotonic) is when it began to wait for a place.
+    ``started_ms`` (Unix) towards ``host``; ``since_ms`` (monotonic) is the same, or when it began to wait for
+    a place.
     ``is_probe``: its answer decides whether the breaker closes; ``is_unproven``: it has one of the places
     that lanes without a recent success share.
     """
@@ -71,9 +71,8 @@ class Delivery:
     event: Event
     lane: Lane
     trail: Trail | None = None
-    queued_ms: int = 0
+    since_ms: int = 0
     started_ms: int = 0
-    begun_ms: int = 0
     body: bytes = b""
     host: Host = NOWHERE
     is_probe: bool = False
@@ -232,7 +231,7 @@ class Lane:
             return False
         if not self.busy_since_ms:
             self.busy_since_ms = now_ms
-        delivery.queued_ms = now_ms
+        delivery.since_ms = now_ms
         queue.append(delivery)
         return True
 
@@ -248,7 +247,7 @@ class Lane:
             self.busy_since_ms = now_ms
             for queue in (self.queue, self.retries):
                 for delivery in queue:
-                    delivery.queued_ms = now_ms
+                    delivery.since_ms = now_ms
 
     def next(self) -> Delivery:
         """Take the delivery that is to start next out of its queue: of fresh ones and retries in turn."""
@@ -271,28 +270,33 @@ class Lane:
 
     # ── what attempts tell ──────────────────────────────────────────────────────────────────────
 
-    def learn(self, delivery: Delivery, outcome: Outcome, now_ms: int, monotonic_ms: int) -> bool:
-        """An attempt ended at ``now_ms`` (Unix) with its place still held. Whether the breaker's state
-        changed by it."""
+    def succeeded(self, delivery: Delivery, monotonic_ms: int) -> bool:
+        """An attempt was accepted, with its place still held. Whether the breaker's state changed by it."""
+        if monotonic_ms - self._rate_since_ms >= RATE_WINDOW_MS:
+            self._roll(monotonic_ms)
+        self._rate_count += 1
+        self.is_in_the_way = False
+        self.moved_ms = monotonic_ms
+        self.has_failed = False
+        self.is_proven = True
+        self.proven_ms = monotonic_ms
+        pace, breaker, begun_ms = self.pace, self.breaker, delivery.since_ms
+        pace.succeeded(
+            monotonic_ms - begun_ms, begun_ms, monotonic_ms, is_full=self.in_flight >= pace.limit
+        )
+        if self.failures.attempts:
+            self.failures.succeeded()
+        return (breaker.failures > 0 or breaker.state != "closed") and self._reopen()
+
+    def failed(
+        self, delivery: Delivery, outcome: Deferred | Refused, now_ms: int, monotonic_ms: int
+    ) -> bool:
+        """An attempt was not accepted at ``now_ms`` (Unix), with its place still held. Whether the breaker's
+        state changed by it."""
         self._roll(monotonic_ms)
         self._rate_count += 1
         self.is_in_the_way = False
         self.moved_ms = monotonic_ms
-        begun_ms = delivery.begun_ms
-        if isinstance(outcome, Delivered):
-            self.has_failed = False
-            self.is_proven = True
-            self.proven_ms = monotonic_ms
-            pace = self.pace
-            pace.succeeded(
-                monotonic_ms - begun_ms, begun_ms, monotonic_ms, is_full=self.in_flight >= pace.limit
-            )
-            if self.failures.attempts:
-                self.failures.succeeded()
-            breaker = self.breaker
-            if breaker.failures or breaker.state != "closed":
-                return self._reopen()
-            return False
         if isinstance(outcome, Deferred) and not outcome.is_counted:
             if delivery.is_probe:
                 self.breaker.probe_lost()
@@ -300,7 +304,7 @@ class Lane:
         self.has_failed = True
         self.failures.failed(now_ms)
         if isinstance(outcome, Deferred) and outcome.slows_lane:
-            self.pace.failed(begun_ms, monotonic_ms)
+            self.pace.failed(delivery.since_ms, monotonic_ms)
         if outcome.retry_after_ms:
             return self.breaker.hold_off(now_ms + outcome.retry_after_ms, now_ms)
         if isinstance(outcome, Refused):
@@ -328,9 +332,12 @@ class Lane:
         return max(self._rate_per_s, self._rate_count * 1_000 / elapsed_ms)
 
     def drain_estimate_ms(self, now_ms: int) -> int:
-        """How long what waits here will take at the recent pace, at most :data:`STANDSTILL_MS`."""
-        rate = 0.0 if self.is_stalled(now_ms) else self.rate_per_s(now_ms)
-        return min(STANDSTILL_MS, int(self.waiting * 1_000 / rate)) if rate else STANDSTILL_MS
+        """How long what waits here will take at the recent pace: less than :data:`STANDSTILL_MS`, which is
+        said of a stalled lane alone. One of unknown pace, because it was shut until now, may be well."""
+        if self.is_stalled(now_ms):
+            return STANDSTILL_MS
+        rate = self.rate_per_s(now_ms)
+        return min(STANDSTILL_MS - 1, int(self.waiting * 1_000 / rate)) if rate else STANDSTILL_MS - 1
 
     def _roll(self, now_ms: int) -> None:
         elapsed_ms = now_ms - self._rate_since_ms

@@ -47,12 +47,12 @@ class OutageWatch:
         self.why = ""
 
     def observe(self, host: Host, answer: Reply | Failure, now_ms: int) -> None:
-        """An attempt at ``host`` ended at ``now_ms`` (Unix)."""
+        """An attempt at ``host`` ended at ``now_ms`` (Unix). A host whose last attempt was answered too need
+        be told of no more often than :data:`REACHED_EVERY_MS`."""
         if isinstance(answer, Reply):
-            if now_ms - host.reached_ms >= REACHED_EVERY_MS or self.why:
-                host.reached_ms = now_ms
-                self._outage.observe(host.name, is_reached=True, now_ms=self._clock.monotonic_ms())
-                self._follow()
+            host.reached_ms = now_ms
+            self._outage.observe(host.name, is_reached=True, now_ms=self._clock.monotonic_ms())
+            self._follow()
         elif answer.is_unreached:
             host.reached_ms = 0  # the next answer is news
             self._outage.observe(host.name, is_reached=False, now_ms=self._clock.monotonic_ms())
@@ -78,6 +78,8 @@ class OutageWatch:
         if is_held and not self.why:
             self.why = self._outage.why
             self._places.is_closed = True
+            for lane in self._lanes:
+                lane.host.reached_ms = 0  # the next answer is news
             self._forgive()
             self._log.error("nobody can be reached: intake holds, probing", why=self.why)
         elif not is_held and self.why:

@@ -27,8 +27,9 @@ ASK_AGAIN_MS: Final = 250
 
 
 class Places:
-    """``flying`` are the deliveries whose POSTs are under way, ``waiting`` counts those in lanes' queues.
-    While ``is_closed`` nothing waiting starts. ``start`` returns whether a POST has begun.
+    """``flying`` are the deliveries whose POSTs are under way, ``waiting`` counts those in lanes' queues;
+    ``line`` are the lanes that wait for no more than their turn. While ``is_closed`` nothing waiting starts.
+    ``start`` returns whether a POST has begun.
 
     A lane is in the one line that its ``line`` names, once, and in no other; one that has something waiting
     and lacks nothing is in none but the general one: ``tests/engine/test_places.py``.
@@ -43,18 +44,13 @@ class Places:
         self._clock = clock
         self._start = start
         self._unproven = 0
-        self._line: deque[Lane] = deque()
+        self.line: deque[Lane] = deque()
         self._untried: deque[Lane] = deque()
         self._suspects: deque[Lane] = deque()
         self._timed: deque[Lane] = deque()  # never filled: it marks lanes that wait for their rate limit
         self.flying: set[Delivery] = set()
         self.waiting = 0
         self.is_closed = False
-
-    @property
-    def has_line(self) -> bool:
-        """Whether a lane waits for no more than its turn."""
-        return bool(self._line)
 
     def may_start(self, lane: Lane) -> bool:
         """Whether a new delivery of ``lane`` may start at once; a token of its rate limit is then used."""
@@ -65,8 +61,12 @@ class Places:
             or len(self.flying) >= self._in_flight_max
             or lane.host.in_flight >= self._host_in_flight_max
             or not (lane.is_proven or self._unproven < self._unproven_max)
-            or not lane.has_place(0 if lane.breaker.state == "closed" else self._clock.now_ms())
         ):
+            return False
+        if lane.breaker.state == "closed":
+            if lane.in_flight >= lane.pace.limit:
+                return False
+        elif not lane.has_place(self._clock.now_ms()):
             return False
         return lane.bucket is None or not lane.bucket.take(self._clock.monotonic_ms())
 
@@ -82,7 +82,7 @@ class Places:
         lane = delivery.lane
         host = delivery.host = lane.host
         if not lane.in_flight:
-            lane.moved_ms = delivery.begun_ms
+            lane.moved_ms = delivery.since_ms
         lane.in_flight += 1
         host.in_flight += 1
         if not lane.is_proven:
@@ -112,13 +112,13 @@ class Places:
             line.remove(lane)  # it has proven itself: once a minute at most
             line = None
         if line is None and (lane.queue or lane.retries):
-            lane.line = self._line
-            self._line.append(lane)
+            lane.line = self.line
+            self.line.append(lane)
 
     def line_up_anew(self, lanes: Iterable[Lane]) -> None:
         """These are all lanes there are now, and some may lead elsewhere: whoever has something to start
         lines up again."""
-        for line in (self._line, self._untried, self._suspects):
+        for line in (self.line, self._untried, self._suspects):
             line.clear()
         for lane in lanes:
             lane.host.line.clear()
@@ -126,9 +126,15 @@ class Places:
                 lane.line = None
             self.line_up(lane)
 
+    def take_out(self, lane: Lane, is_leaving: Callable[[Delivery], bool]) -> list[Delivery]:
+        """Take those out of the queues of ``lane``."""
+        leaving = lane.remove(is_leaving)
+        self.waiting -= len(leaving)
+        return leaving
+
     def serve(self) -> None:
         """Give free places to the lanes in line in turn, one each."""
-        line = self._line
+        line = self.line
         while line and len(self.flying) < self._in_flight_max and not self.is_closed:
             lane = line.popleft()
             lane.line = None

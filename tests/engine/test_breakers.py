@@ -259,10 +259,8 @@ def test_retry_after_keeps_the_whole_lane_away_and_then_one_probe_goes(
     @virtual
     async def scenario():
         world = world_with_breakers()
-        world.behave(
-            "a",
-            first(1, replies(200, after_s=2), lambda _: (0.01, Reply(status, retry_after=asked()))),
-        )
+        slow_probe = first(1, replies(200), replies(200, after_s=2))
+        world.behave("a", first(1, slow_probe, lambda _: (0.01, Reply(status, retry_after=asked()))))
         world.fill(1)
         final = frozenset({413})
         world.start([subscription("a", final_statuses=final, ladder_ms=(5_000, 30_000, 300_000))])

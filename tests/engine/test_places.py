@@ -15,7 +15,7 @@ from connector.core.breaker import BreakerRules
 from connector.core.composer import compile_composer
 from connector.core.event import Event
 from connector.core.ledger import Ledger, Ticket
-from connector.core.outcome import Deferred, Delivered, Outcome
+from connector.core.outcome import Deferred, Delivered
 from connector.core.record import Record
 from connector.core.subscription import Subscription
 from connector.engine.lane import Delivery, Lane
@@ -206,7 +206,7 @@ FAILED = Deferred(error_class="http-500", detail="", status=500)
 OURS = Deferred(error_class="resources", detail="", is_counted=False)
 ASKED = Deferred(error_class="http-429", detail="", status=429, retry_after_ms=2_000)
 RATES = (None, 0.5, 5.0)
-OUTCOMES: list[Outcome] = [Delivered(200), Delivered(200), FAILED, OURS, ASKED]
+OUTCOMES: list[Delivered | Deferred] = [Delivered(200), Delivered(200), FAILED, OURS, ASKED]
 
 
 class PlacesMachine(RuleBasedStateMachine):
@@ -257,7 +257,7 @@ class PlacesMachine(RuleBasedStateMachine):
             return False
         if lane.breaker.state != "closed":
             delivery.is_probe = lane.breaker.ask(self.clock.now_ms()) == "probe"
-        delivery.begun_ms = self.clock.monotonic_ms()
+        delivery.since_ms = self.clock.monotonic_ms()
         self.places.occupy(delivery)
         return True
 
@@ -286,13 +286,16 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.places.flying)
     @rule(data=st.data(), outcome=st.sampled_from(OUTCOMES))
-    def answer(self, data: st.DataObject, outcome: Outcome) -> None:
-        flying = sorted(self.places.flying, key=lambda one: (one.lane.subscription.id, one.begun_ms))
+    def answer(self, data: st.DataObject, outcome: Delivered | Deferred) -> None:
+        flying = sorted(self.places.flying, key=lambda one: (one.lane.subscription.id, one.since_ms))
         delivery = flying[data.draw(st.integers(0, len(flying) - 1))]
 
         def answered() -> None:
             lane = delivery.lane
-            lane.learn(delivery, outcome, self.clock.now_ms(), self.clock.monotonic_ms())
+            if isinstance(outcome, Delivered):
+                lane.succeeded(delivery, self.clock.monotonic_ms())
+            else:
+                lane.failed(delivery, outcome, self.clock.now_ms(), self.clock.monotonic_ms())
             self.places.vacate(delivery)
             if lane.breaker.state == "open":
                 self.places.waiting -= len(lane.remove(lambda _: True))
@@ -380,7 +383,7 @@ class PlacesMachine(RuleBasedStateMachine):
         places = self.places
         named = [lane for lane in self.lanes if lane.line is not None and lane.line is not places._timed]
         hosts = {lane.host.name: lane.host for lane in self.lanes}.values()
-        lines = [places._line, places._untried, places._suspects, *(host.line for host in hosts)]
+        lines = [places.line, places._untried, places._suspects, *(host.line for host in hosts)]
         assert sum(len(line) for line in lines) == len(named)
         for lane in named:
             assert lane.line is not None
