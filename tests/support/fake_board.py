@@ -26,6 +26,7 @@ class FakeTopic:
 
     def append(self, key: bytes, value: bytes | None) -> None:
         self.appended.append((key, value))
+        self.newest.pop(key, None)  # in the order of the last writes
         self.newest[key] = value
         for follower in self.followers:
             follower.receive(key, value)
