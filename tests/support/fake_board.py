@@ -95,6 +95,8 @@ class FakeBoard:
         assert key is not None
         asyncio.get_running_loop().call_later(WRITE_S, self._append, key, value, done)
 
+    def hurry(self) -> None: ...
+
     def _append(
         self, key: bytes, value: bytes | None, done: Callable[[NotWritten | None], None]
     ) -> None:
