@@ -31,8 +31,8 @@ UNBOUNDED = 1 << 62
 RATE_WINDOW_MS = 1_000
 """Over how long a lane's pace is measured: long enough to be steady, short enough to notice a stop."""
 STALL_MS = 2_500
-"""A lane whose places are all taken and that heard nothing for so long is stalled, unless its endpoint is known
-to take its time. Half of what a delivery may wait: what is queued then would wait in vain."""
+"""A lane whose places are all taken and that heard nothing for so long is stalled, unless its endpoint is
+known to take its time. Half of what a delivery may wait: what is queued then would wait in vain."""
 ESTIMATE_MAX_MS = 60_000
 """No estimate of how long a queue will take looks further ahead."""
 PROVEN_MS = 60_000
