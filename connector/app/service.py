@@ -30,6 +30,7 @@ from connector.app.adapters import (
 from connector.app.beginnings import never_begun, owners_beside, shared_prefix
 from connector.app.own_topics import OwnTopics
 from connector.app.refusal import Refusal
+from connector.core.operator_event import wants_operator_events
 from connector.core.subscription import Subscription
 from connector.core.topic_check import Problem as TopicProblem
 from connector.core.topic_names import matched, operator_events_topic, shared_topic
@@ -269,11 +270,13 @@ class Service:
             worker.release()
 
     async def _match(self) -> list[str]:
-        """What is read now: the source topics, and what the connector has to say to its operator, where one
-        cluster holds both."""
+        """What is read now: the source topics, and what the connector has to say to its operator if a
+        subscription names it and one cluster holds both."""
         names = await self._topics.names()
-        operator = [self._operator_topic] if self._operator_topic in names else []
-        return sorted({*matched(self._source_topics, names), *operator})
+        read = set(matched(self._source_topics, names))
+        if self._operator_topic in names and any(map(wants_operator_events, self._wanted)):
+            read.add(self._operator_topic)
+        return sorted(read)
 
     async def _prepare(self) -> dict[int, str]:
         """Read the subscriptions and see to the topics, until both were done without waiting for Kafka: a

@@ -95,7 +95,7 @@ class BreakerRules:
 
     failures_to_open: int = 5
     cool_down_ms: int = 30_000
-    cool_down_max_ms: int = 900_000
+    cool_down_max_ms: int = 300_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

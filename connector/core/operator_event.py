@@ -1,7 +1,7 @@
 """Operator events: what the connector itself has to say to its operator, as events like any other.
 
-They are JSON records of ``<prefix>.operator-events``, read back by the source group, so that a subscription
-can have them delivered. Their types begin with :data:`OPERATOR_PREFIX`, which no pattern meets that does not
+They are JSON records of ``<prefix>.operator-events``, read back by the source group once a subscription
+asks for them. Their types begin with :data:`OPERATOR_PREFIX`, which no pattern meets that does not
 name it (:mod:`connector.core.matching`): a partner who wants everything gets none of them. Their ids are
 derived, so that two workers that decide the same thing at once tell it under one id.
 """
@@ -14,6 +14,7 @@ from typing import Final, Literal
 import orjson
 
 from connector.core.disabling import Disabled
+from connector.core.subscription import Subscription
 from connector.core.times import iso_time
 
 OPERATOR_PREFIX: Final = "connector."
@@ -22,6 +23,11 @@ ENABLED: Final = "connector.subscription.enabled"
 OPERATOR_EVENT_TYPES: Final = (DISABLED, ENABLED)
 
 OperatorEventType = Literal["connector.subscription.disabled", "connector.subscription.enabled"]
+
+
+def wants_operator_events(subscription: Subscription) -> bool:
+    """Whether one of its patterns names them."""
+    return any(pattern.startswith(OPERATOR_PREFIX) for pattern in subscription.events)
 
 
 def disabled_event(subscription_id: str, disabled: Disabled) -> bytes:

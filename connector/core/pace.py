@@ -40,11 +40,12 @@ class Pace:
     """The limit of one lane. All times are of one clock, in ms; a monotonic one is meant.
 
     ``limit`` is how many POSTs may be under way now: 1 up to the configured maximum. There is at most one
-    cut per round trip: an attempt begun before the last cut tells what that cut already answered.
+    cut per round trip: an attempt begun before the last cut tells what that cut already answered. A success
+    that took longer than ``slow_ms`` is slow; until there was one, nothing is.
     """
 
     __slots__ = (
-        "_baseline_ms", "_credit", "_cut_ms", "_drifted_ms", "_is_growing_fast", "_max", "_slow_ms", "limit",
+        "_baseline_ms", "_credit", "_cut_ms", "_drifted_ms", "_is_growing_fast", "_max", "limit", "slow_ms",
     )  # fmt: skip
 
     def __init__(self, max_: int, *, start: int = START) -> None:
@@ -56,7 +57,7 @@ class Pace:
         self._credit = 0  # successes at a full lane since the limit last moved
         self._cut_ms = -1
         self._baseline_ms = _UNSEEN_MS
-        self._slow_ms = _UNSEEN_MS
+        self.slow_ms = _UNSEEN_MS
         self._drifted_ms = 0
 
     def succeeded(self, latency_ms: int, started_ms: int, now_ms: int, *, is_full: bool) -> None:
@@ -66,7 +67,7 @@ class Pace:
             self._drift(now_ms)
         if latency_ms < self._baseline_ms:
             self._set_baseline(latency_ms)
-        elif latency_ms > self._slow_ms:
+        elif latency_ms > self.slow_ms:
             self._cut(self.limit * 4 // 5, started_ms, now_ms)
             return
         if is_full and self.limit < self._max:
@@ -108,4 +109,4 @@ class Pace:
 
     def _set_baseline(self, baseline_ms: int) -> None:
         self._baseline_ms = baseline_ms
-        self._slow_ms = max(SLOW_TIMES * baseline_ms, baseline_ms + SLOW_MS)
+        self.slow_ms = max(SLOW_TIMES * baseline_ms, baseline_ms + SLOW_MS)

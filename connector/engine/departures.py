@@ -17,7 +17,7 @@ from connector.core.ledger import Ticket
 from connector.core.record import Record
 from connector.core.routing import OWN_FAULT_DELAY_MS, Retry, divert, shut_out
 from connector.core.trail import Origin, PoisonTrail, Reason, Trail
-from connector.engine.lane import STANDSTILL_MS, Delivery
+from connector.engine.lane import ESTIMATE_MAX_MS, Delivery
 from connector.engine.outbox import Destination, Outbox, ToDeadLetters, ToParked, ToTier
 from connector.engine.ports import Clock, Log
 from connector.engine.settlement import Settlement
@@ -43,15 +43,15 @@ class Departures:
         onwards = trail.to_tier(not_before_ms=where.not_before_ms, standstill_ms=standstill_ms)
         self._send(delivery, ToTier(where.tier_ms), onwards)
 
-    def divert(self, delivery: Delivery, why: str, estimate_ms: int) -> None:
-        """It could not be tried for want of room, which is estimated to last so long. Where nothing moves,
-        it waits longer each time."""
+    def divert(self, delivery: Delivery, why: str, estimate_ms: int | None) -> None:
+        """It could not be tried for want of room, which is estimated to last so long; ``None``: nothing
+        moves, and it waits longer each time."""
         self._accounts.diverted[why] += 1
         tiers, trail = self._outbox.tiers, trail_of(delivery)
-        if estimate_ms < STANDSTILL_MS:
-            where = divert(estimate_ms=estimate_ms, tiers=tiers)
+        if estimate_ms is None:
+            where = shut_out(rest_ms=ESTIMATE_MAX_MS, turns=_turns(trail), tiers=tiers)
         else:
-            where = shut_out(rest_ms=estimate_ms, turns=_turns(trail), tiers=tiers)
+            where = divert(estimate_ms=estimate_ms, tiers=tiers)
         trail = trail.to_tier(not_before_ms=0, standstill_ms=where.tier_ms)
         self._send(delivery, ToTier(where.tier_ms), trail)
 

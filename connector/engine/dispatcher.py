@@ -102,7 +102,6 @@ class Dispatcher:
         self._abandoned: set[Delivery] = set()
         self._leaving: set[Ledger] = set()  # of partitions that are being handed over
         self._is_full = False
-        self._unix_ms = clock.now_ms() - clock.monotonic_ms()  # at the monotonic clock's 0, as of the last look
 
     # ── room ────────────────────────────────────────────────────────────────────────────────────
 
@@ -188,7 +187,6 @@ class Dispatcher:
         now that its pace is known: a record whose other deliveries are settled must not be held open by the
         slowest lane, nor the process's room be filled by it. While the fault is ours, probe instead."""
         now_ms = self._clock.monotonic_ms()
-        self._unix_ms = self._clock.now_ms() - now_ms
         self._watch.look()
         if self._watch.why:
             return
@@ -252,8 +250,7 @@ class Dispatcher:
     def _start(self, delivery: Delivery) -> bool:
         """Whether a POST has begun: not of a body that is too large, which is a dead letter."""
         lane = delivery.lane
-        monotonic_ms = self._clock.monotonic_ms()
-        now_ms = self._unix_ms + monotonic_ms  # one clock is read where two would be much of what a start costs
+        now_ms = self._clock.now_ms()
         headers, body = lane.composer.compose(delivery.event, now_ms // 1_000)
         subscription = lane.subscription
         if len(body) > subscription.body_bytes_max:
@@ -263,7 +260,7 @@ class Dispatcher:
         if lane.breaker.state != "closed":
             delivery.is_probe = lane.breaker.ask(now_ms) == "probe"
         delivery.started_ms = now_ms
-        delivery.since_ms = monotonic_ms
+        delivery.since_ms = self._clock.monotonic_ms()
         delivery.body = body
         lane.attempts += 1
         self._places.occupy(delivery)
@@ -274,7 +271,7 @@ class Dispatcher:
         lane, accounts = delivery.lane, self._accounts
         monotonic_ms = self._clock.monotonic_ms()
         took_ms = monotonic_ms - delivery.since_ms
-        now_ms = delivery.started_ms + took_ms
+        now_ms = delivery.started_ms + took_ms  # spares most answers the other clock
         accounts.attempt_ms.add(took_ms)
         subscription = lane.subscription
         outcome = judge(

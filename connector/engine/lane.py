@@ -30,10 +30,11 @@ PROOF_MS = 1_000
 UNBOUNDED = 1 << 62
 RATE_WINDOW_MS = 1_000
 """Over how long a lane's pace is measured: long enough to be steady, short enough to notice a stop."""
-STALL_MS = 1_000
-"""A lane whose places are all taken and that heard nothing for so long is stalled."""
-STANDSTILL_MS = 60_000
-"""How long a stalled lane's queue is estimated to take, for want of anything to estimate by."""
+STALL_MS = 2_500
+"""A lane whose places are all taken and that heard nothing for so long is stalled, unless its endpoint is
+known to take its time. Half of what a delivery may wait: what is queued then would wait in vain."""
+ESTIMATE_MAX_MS = 60_000
+"""No estimate of how long a queue will take looks further ahead."""
 PROVEN_MS = 60_000
 """For how long a success shows that the endpoint works."""
 
@@ -204,7 +205,10 @@ class Lane:
 
     def is_stalled(self, now_ms: int) -> bool:
         """Whether nothing was heard lately of what is under way, and nothing more may start (monotonic)."""
-        return self.in_flight >= self.pace.limit and now_ms - self.moved_ms > STALL_MS
+        silent_ms = now_ms - self.moved_ms
+        if silent_ms <= STALL_MS or self.in_flight < self.pace.limit:
+            return False
+        return silent_ms > self.pace.slow_ms or not self.is_proven
 
     def room(self, now_ms: int) -> int:
         """How many fresh deliveries may wait here; there is no bound of the lane's own while it may still
@@ -331,13 +335,12 @@ class Lane:
         elapsed_ms = max(now_ms - self._rate_since_ms, 50)
         return max(self._rate_per_s, self._rate_count * 1_000 / elapsed_ms)
 
-    def drain_estimate_ms(self, now_ms: int) -> int:
-        """How long what waits here will take at the recent pace: less than :data:`STANDSTILL_MS`, which is
-        said of a stalled lane alone. One of unknown pace, because it was shut until now, may be well."""
+    def drain_estimate_ms(self, now_ms: int) -> int | None:
+        """How long what waits here will take at the recent pace; ``None`` when nothing moves."""
         if self.is_stalled(now_ms):
-            return STANDSTILL_MS
+            return None
         rate = self.rate_per_s(now_ms)
-        return min(STANDSTILL_MS - 1, int(self.waiting * 1_000 / rate)) if rate else STANDSTILL_MS - 1
+        return min(ESTIMATE_MAX_MS, int(self.waiting * 1_000 / rate)) if rate else ESTIMATE_MAX_MS
 
     def _roll(self, now_ms: int) -> None:
         elapsed_ms = now_ms - self._rate_since_ms

@@ -34,7 +34,8 @@ class Lanes:
         self._breaker = breaker
         self._hosts: dict[str, Host] = {}
         self._by_id: dict[str, Lane] = {}
-        self._matcher: Matcher[Lane] = Matcher(())
+        self.matching: Callable[[str], Sequence[Lane]] = Matcher[Lane](()).match
+        """The lanes whose subscription wants events of a type, in file order."""
         self._share = 0.0  # of every rate limit: nothing before this process is known to the others
 
     def __iter__(self) -> Iterator[Lane]:
@@ -45,10 +46,6 @@ class Lanes:
 
     def get(self, subscription_id: str) -> Lane | None:
         return self._by_id.get(subscription_id)
-
-    def matching(self, event_type: str) -> Sequence[Lane]:
-        """The lanes whose subscription wants events of this type, in file order."""
-        return self._matcher.match(event_type)
 
     def replace(self, subscriptions: Sequence[Subscription]) -> list[Lane]:
         """Take a new view. Returns the lanes that may not keep their queue: removed, or now paused.
@@ -76,7 +73,7 @@ class Lanes:
             lane.is_live = False
         self._by_id = lanes
         self._hosts = {lane.host.name: lane.host for lane in lanes.values()}
-        self._matcher = Matcher((lane.subscription.events, lane) for lane in self._by_id.values())
+        self.matching = Matcher((lane.subscription.events, lane) for lane in self._by_id.values()).match
         return removed + [lane for lane in self._by_id.values() if lane.subscription.paused and lane.waiting]
 
     def share(self, fraction: float) -> None:

@@ -46,7 +46,8 @@ class Settlement:
         if ticket.ledger.is_live:
             ticket.ledger.settle(ticket)
             self._accounts.records_settled += 1
-        self.make_room()
+        if self.is_awaited:
+            self.make_room()
 
     def make_room(self) -> None:
         """Something in hand is so no longer, settled or given back."""

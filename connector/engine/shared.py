@@ -16,8 +16,8 @@ class Board(Protocol):
     """Keys and their values, newest wins. Whoever posts is told its own news too, as proof that all are.
 
     What is posted and followed by a newer value of its key soon after may never be told: only the newest is
-    promised. Nothing here blocks, and nothing is lost for good while the cluster is away: it comes when the
-    cluster is back.
+    promised, each after everything older that is told at all. Nothing here blocks, and nothing is lost for
+    good while the cluster is away: it comes when the cluster is back.
     """
 
     def start(self, on_record: Callable[[bytes, bytes | None], None]) -> None:

@@ -164,6 +164,7 @@ class Follower:
     def _fold(self, records: list[Record]) -> None:
         for record in records:
             if record.key is not None:
+                self._untold.pop(record.key, None)  # told in the order in which they were last written
                 self._untold[record.key] = record.value
 
     def _tell(self) -> None:

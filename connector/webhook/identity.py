@@ -48,13 +48,7 @@ def read_identity(
 def load_identity(context: ssl.SSLContext, identity: TlsIdentity) -> None:
     """Let ``context`` show this certificate and trust these authorities. Raises :class:`UnusableIdentity`."""
     if identity.ca_file:
-        try:
-            context.load_verify_locations(cafile=identity.ca_file)
-        except OSError as error:  # ssl.SSLError among them
-            raise UnusableIdentity(
-                f"the authorities in {identity.ca_file} cannot be used ({_why(error)}); write their "
-                f"certificates into it as PEM"
-            ) from None
+        load_authorities(context, identity.ca_file)
     if not identity.certificate_file:
         return
 
@@ -68,6 +62,17 @@ def load_identity(context: ssl.SSLContext, identity: TlsIdentity) -> None:
         context.load_cert_chain(identity.certificate_file, identity.key_file, password=ask_nobody)
     except OSError as error:
         raise UnusableIdentity(_pair_fault(error, identity)) from None
+
+
+def load_authorities(context: ssl.SSLContext, ca_file: str) -> None:
+    """Let ``context`` trust the authorities in this file too. Raises :class:`UnusableIdentity`."""
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError among them
+        raise UnusableIdentity(
+            f"the authorities in {ca_file} cannot be used ({_why(error)}); write their certificates into it "
+            f"as PEM"
+        ) from None
 
 
 def _pair_fault(error: OSError, identity: TlsIdentity) -> str:

@@ -81,7 +81,8 @@ class WebhookSender:
         lookup_budget_ms: int = 5_000,
         lookup: Lookup | None = None,
     ) -> None:
-        """Raises ``ValueError`` for a malformed network, ``OSError`` for an unreadable CA file."""
+        """Raises ``ValueError`` for a malformed network,
+        :class:`~connector.engine.ports.UnusableIdentity` when the CA file is of no use."""
         self._allow_http = allow_http
         self._allowed = parse_networks(allow_networks)
         self._resolver = Resolver(lookup or AresLookup(), budget_ms=lookup_budget_ms)

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from functools import cached_property
 from weakref import WeakValueDictionary
 
 from connector.core.subscription import TlsIdentity
-from connector.webhook.identity import load_identity
+from connector.webhook.identity import load_authorities, load_identity
 
 
 class TlsContexts:
-    """One context per identity, kept for as long as an endpoint has it."""
+    """One context per identity, kept for as long as an endpoint has it; the deployment's own for good.
+
+    None is made before an endpoint asks for it: to trust the system's authorities takes 40 ms and 1 MB.
+    """
 
     def __init__(self, extra_ca_file: str | None, *, protocols: Sequence[str] = ("http/1.1",)) -> None:
         """``extra_ca_file`` (PEM) adds the deployment's own authorities to the system's; ``protocols`` are
-        offered by ALPN. Raises ``OSError`` or ``ssl.SSLError`` when the file cannot be read."""
+        offered by ALPN. Raises :class:`~connector.engine.ports.UnusableIdentity` when the file is of no
+        use."""
+        if extra_ca_file is not None:
+            load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), extra_ca_file)
         self._extra_ca_file = extra_ca_file
         self._protocols = list(protocols)
-        self._default = self._trusting_the_system()
         self._by_identity: WeakValueDictionary[TlsIdentity, ssl.SSLContext] = WeakValueDictionary()
 
     def context(self, identity: TlsIdentity | None) -> ssl.SSLContext:
         """The context of all https connections of this identity; ``None`` is the deployment's own.
 
-        An identity that names authorities trusts them alone, and takes 1 ms and 30 kB to load; one that
-        trusts the system's takes 40 ms and 1 MB. Raises :class:`~connector.engine.ports.UnusableIdentity`.
+        An identity that names authorities trusts them alone, and takes 1 ms and 30 kB to load. Raises
+        :class:`~connector.engine.ports.UnusableIdentity`.
         """
         if identity is None:
-            return self._default
+            return self._deployments_own
         context = self._by_identity.get(identity)
         if context is None:
             # Either way the certificate and the name are verified.
@@ -41,10 +47,14 @@ class TlsContexts:
             self._by_identity[identity] = context
         return context
 
+    @cached_property
+    def _deployments_own(self) -> ssl.SSLContext:
+        return self._trusting_the_system()
+
     def _trusting_the_system(self) -> ssl.SSLContext:
         context = self._restricted(ssl.create_default_context())
         if self._extra_ca_file is not None:
-            context.load_verify_locations(cafile=self._extra_ca_file)
+            load_authorities(context, self._extra_ca_file)
         return context
 
     def _restricted(self, context: ssl.SSLContext) -> ssl.SSLContext:

@@ -25,6 +25,7 @@ from tests.support.connector_process import ConnectorProcess, settings_for, writ
 from tests.support.names import Names
 
 DELAY_S = 0.05
+_LADDER = ["5s", "30s", "2m", "5m"]  # so that the end of a backlog can be waited for
 _COUNTED = (0.2, 0.8)  # of a backlog's good deliveries: connections are opened before, the last ones are few
 _RUN_S_MAX = 180.0
 _DRAIN_S_MAX = 900.0  # a cool-down, and the tier it was diverted to
@@ -178,13 +179,17 @@ class IsolationBench:
                 urls[place] = urls[place].replace(f":{self._receiver.port}/", f":{self._dead_port}/")
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            write_subscriptions(folder, subscriptions(urls, mix.hosts))
+            declared = subscriptions(urls, mix.hosts)
+            for one in declared:
+                one["ladder"] = _LADDER
+            write_subscriptions(folder, declared)
             settings = settings_for(
                 Names.of("bench"),
                 folder,
                 bootstrap_servers=self._cluster.bootstrap_servers,
                 topics=[{"name": topic, "type": {"field": TYPE_FIELD}}],
                 registry={"urls": [self._registry_url]},
+                delivery={},  # as the product comes, its breaker included
                 start=start,
             )
             with ConnectorProcess(settings, folder) as connector:

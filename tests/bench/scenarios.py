@@ -139,6 +139,7 @@ class Bench:
                 bootstrap_servers=self._cluster.bootstrap_servers,
                 topics=[{"name": topic, "type": {"field": TYPE_FIELD}}],
                 registry={"urls": [self._registry_url]},
+                delivery={},  # as the product comes, its breaker included
                 start=start,
             )
             with ConnectorProcess(settings, folder) as connector:

@@ -79,6 +79,19 @@ class BoardContract:
 
         assert took_s < 5 * 1.0
 
+    async def test_who_comes_later_is_told_the_keys_in_the_order_in_which_they_were_last_written(
+        self, new_board: NewBoard
+    ) -> None:
+        one = new_board()
+        heard = await followed(one)
+        for key, value in ((b"a", b"1"), (b"b", b"1"), (b"a", b"2")):
+            one.post(key, value)
+            await heard.until_newest(key, value)
+
+        late = await followed(new_board())
+
+        assert late.told == [(b"b", b"1"), (b"a", b"2")]
+
     async def test_of_several_values_the_newest_is_told_last(self, new_board: NewBoard) -> None:
         one, other = new_board(), new_board()
         heard = await followed(other)

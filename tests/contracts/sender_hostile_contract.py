@@ -90,7 +90,8 @@ def dribbles(begin: bytes, more: bytes) -> Deed:
 
 
 def floods(begin: bytes, more: bytes) -> Deed:
-    """Send the beginning, and the rest without end."""
+    """Send the beginning, and the rest without end. ``more`` is of kilobytes: many small writes, until the
+    kernel takes no more, would keep the loop from the sender, which runs on it too."""
 
     async def do(peer: Peer) -> None:
         await peer.send(begin)
@@ -138,7 +139,7 @@ THAT_WASTE_MEMORY = [
     Hostile("100 continue without end", floods(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100), "protocol"),
     Hostile(
         "103 early hints without end",
-        floods(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+        floods(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 100),
         "protocol",
     ),
     Hostile("a body until the connection closes", floods(_OK + b"\r\n", b"z" * 50_000), "http-200"),

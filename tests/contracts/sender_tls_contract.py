@@ -83,6 +83,23 @@ class TlsContract:
         assert receiver.accepted == 1
         assert receiver.requests[0].headers["host"] == f"partner.example:{receiver.port}"
 
+    async def test_a_file_of_authorities_that_is_of_no_use_is_refused_when_the_sender_is_made(
+        self, make_sender: MakeSender, tmp_path: Path
+    ) -> None:
+        with pytest.raises(UnusableIdentity, match=r"none\.pem cannot be used \(No such file"):
+            make_sender(extra_ca_file=str(tmp_path / "none.pem"))
+
+    async def test_a_file_of_authorities_that_is_lost_before_it_is_needed_is_refused_with_the_endpoint(
+        self, make_sender: MakeSender, authority: trustme.CA, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "lost.pem"
+        authority.cert_pem.write_to_path(file)
+        sender = make_sender(extra_ca_file=str(file))
+        file.unlink()
+
+        with pytest.raises(UnusableIdentity, match=r"lost\.pem cannot be used \(No such file"):
+            sender.endpoint("https://a.example/", headers=(), content_type="a/b")
+
     async def test_a_certificate_of_an_unknown_authority_is_a_tls_failure(
         self, make_sender: MakeSender, authority: trustme.CA
     ) -> None:

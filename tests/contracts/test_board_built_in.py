@@ -143,6 +143,6 @@ class TestBuiltIn(BoardOutageContract):
 
         board._follower._untold = None  # type: ignore[assignment]  # so that the next record fails as none should
         board.post(b"key", b"1")
-        await boards.until_told("a fault in the follower's thread: TypeError")
+        await boards.until_told("a fault in the follower's thread: AttributeError")
 
         assert boards.ends == boards.told[-1:]

@@ -7,13 +7,16 @@ accepted it at least once; a letter about it waits in a retry tier; a letter abo
 topic or among the dead letters. What is true of none is *lost*. What was accepted more than once, or
 accepted and a dead letter too, is counted as *duplicates*.
 
-A letter in a tier waits as long as the tiers' group has not committed past it. Letters are recognised by
+A letter in a tier waits as long as the tiers' group has not committed past it; one in the parked topic lies
+there as long as its subscription's cursor, told on the shared topic, has not passed it: once it has, what
+became of the delivery must show elsewhere. Letters are recognised by
 their headers ``webhook.subscription-id``, ``webhook.topic``, ``webhook.partition``, ``webhook.offset``;
 one without a subscription is a poison record, settled for all.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -158,9 +161,28 @@ def _read_letters(bootstrap_servers: str, prefix: str, tiers_group: str) -> _Let
         for letter in read_all(bootstrap_servers, tiers)
         if _offset(letter) >= committed.get((_topic(letter), _partition(letter)), 0)
     }
-    parked = read_all(bootstrap_servers, [topic for topic in ours if topic == f"{prefix}.parked"])
+    cursors = _cursors(bootstrap_servers, [topic for topic in ours if topic == f"{prefix}.shared"])
+    parked = {
+        about
+        for letter in read_all(bootstrap_servers, [topic for topic in ours if topic == f"{prefix}.parked"])
+        if _offset(letter) >= cursors.get((about := _about(letter))[1], {}).get(str(_partition(letter)), 0)
+    }
     dead = read_all(bootstrap_servers, [topic for topic in ours if topic == f"{prefix}.dead-letters"])
-    return _Letters(waiting, set(map(_about, parked)), set(map(_about, dead)))
+    return _Letters(waiting, parked, set(map(_about, dead)))
+
+
+def _cursors(bootstrap_servers: str, topics: Sequence[str]) -> dict[str, dict[str, int]]:
+    """By subscription: partition of the parked topic → the offset below which its letters were replayed."""
+    cursors: dict[str, dict[str, int]] = {}
+    for record in read_all(bootstrap_servers, topics):
+        key, value = record.key(), record.value()
+        if key is not None and value is not None and (name := _text(key)).startswith("backlog/"):
+            cursors[name.removeprefix("backlog/")] = json.loads(value)["cursor"]
+    return cursors
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _about(letter: Message) -> tuple[Place, str]:

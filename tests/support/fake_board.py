@@ -26,6 +26,7 @@ class FakeTopic:
 
     def append(self, key: bytes, value: bytes | None) -> None:
         self.appended.append((key, value))
+        self.newest.pop(key, None)  # in the order of the last writes
         self.newest[key] = value
         for follower in self.followers:
             follower.receive(key, value)
@@ -94,6 +95,8 @@ class FakeBoard:
     ) -> None:  # fmt: skip
         assert key is not None
         asyncio.get_running_loop().call_later(WRITE_S, self._append, key, value, done)
+
+    def hurry(self) -> None: ...
 
     def _append(
         self, key: bytes, value: bytes | None, done: Callable[[NotWritten | None], None]

@@ -77,7 +77,9 @@ async def http2_receiving(answer: Answer, tls: ssl.SSLContext) -> AsyncIterator[
                 for event in peer.h2.receive_data(data):
                     match event:
                         case h2.events.RequestReceived():
-                            streams[event.stream_id] = Http2Request(list(event.headers))
+                            streams[event.stream_id] = Http2Request(
+                                [(str(name), str(value)) for name, value in event.headers]
+                            )
                         case h2.events.DataReceived():
                             streams[event.stream_id].body += event.data
                             peer.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)

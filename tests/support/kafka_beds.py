@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer
 from confluent_kafka import TopicPartition as ClientPartition
@@ -105,14 +106,18 @@ class ApacheBed(_Reachable):
 
 
 def _record(message: Message) -> Record:
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
     return Record(
-        message.topic(),
-        message.partition(),
-        message.offset(),
+        topic,
+        partition,
+        offset,
         message.timestamp()[1],
         message.key(),
         message.value(),
-        message.headers() or (),
+        cast(list[Header] | None, message.headers()) or (),  # the client gives it so, and types it wider
     )
 
 

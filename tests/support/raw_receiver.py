@@ -58,7 +58,9 @@ class Peer:
         await self._reader.readexactly(1)
 
     async def send(self, data: bytes) -> None:
-        """Write, and wait while the sender does not take it."""
+        """Write, and wait while the sender does not take it. Raises ``ConnectionError`` if it has closed."""
+        if self._writer.transport.is_closing():
+            raise ConnectionResetError("the sender has closed")  # uvloop's would be a RuntimeError
         self._writer.write(data)
         self.sent_bytes += len(data)
         await self._writer.drain()

@@ -53,10 +53,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import asyncio
-
     from connector.app.adapters import tool_login_of
     from connector.app.doctor.rounds import Rounds
+    from connector.app.loop import run_on_loop
     from connector.app.refusal import Refusal, refusing
 
     settings = settings_from(args, needs=("kafka.bootstrap_servers", "topics"))
@@ -65,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
             rounds = Rounds(settings, with_endpoints=args.endpoints)
     except Refusal as refusal:
         raise CommandFailed(Exit.USAGE, str(refusal)) from None
-    findings = asyncio.run(_tell(rounds, is_silent=args.json))
+    findings = run_on_loop(_tell(rounds, is_silent=args.json))
     login = tool_login_of(settings, [finding.cure for finding in findings])
     if args.json:
         print_json({"findings": findings, "tool_login": login})

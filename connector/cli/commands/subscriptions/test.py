@@ -49,9 +49,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import asyncio
     import time
 
+    from connector.app.loop import run_on_loop
     from connector.app.trial import chosen_type, is_wanted, sample_event, try_out
     from connector.core.outcome import Delivered, Failure
     from connector.declared.problem import Mistakes
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if subscription.paused:
         print_problem(f"warning: {subscription.id} is paused, so it gets no events but this one")
     event = sample_event(event_type, now_ms=time.time_ns() // 1_000_000)
-    trial = asyncio.run(try_out(settings, subscription, event, all_subscriptions=subscriptions))
+    trial = run_on_loop(try_out(settings, subscription, event, all_subscriptions=subscriptions))
     if args.json:
         print_json(_as_json(trial, subscription))
     else:
