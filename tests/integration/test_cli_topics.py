@@ -120,7 +120,7 @@ def test_one_broker_is_too_few_unless_told_that_loss_may_be(topics: Topics) -> N
     assert result["created"] == []
     assert [problem["what"] for problem in result["problems"]] == [
         "it does not exist, it needs 3 replicas, and the cluster has 1 broker(s)"
-    ] * 5
+    ] * 6
     assert "--allow-single-replica" in result["problems"][0]["cure"]
 
 
@@ -132,7 +132,7 @@ def test_a_name_that_the_cluster_will_not_have_is_a_problem_and_not_an_outage(
     code, result = topics("create", "--allow-single-replica")
 
     assert code == 1
-    assert len(result["created"]) == 4
+    assert len(result["created"]) == 5
     (problem,) = result["problems"]
     assert "collides with" in problem["what"]
     assert "another prefix" in problem["cure"]

@@ -78,7 +78,7 @@ def test_a_connector_ready_to_start_has_nothing_to_mend(
         "start": ["ok"],
         "schema registry": ["ok"],
     }
-    assert found["own topics"][0]["text"] == "5 of 5 exist"
+    assert found["own topics"][0]["text"] == "6 of 6 exist"
 
 
 def test_it_creates_and_joins_nothing(doctor: Doctor, kafka: KafkaCluster, names: Names) -> None:
@@ -87,7 +87,7 @@ def test_it_creates_and_joins_nothing(doctor: Doctor, kafka: KafkaCluster, names
     code, found = doctor()
 
     assert code == 1
-    assert [each["verdict"] for each in found["own topics"]] == ["warning"] * 5
+    assert [each["verdict"] for each in found["own topics"]] == ["warning"] * 6
     admin = kafka.admin()
     assert [name for name in admin.list_topics(timeout=10).topics if name.startswith(names.prefix)] == []
     groups = admin.list_consumer_groups(request_timeout=10).result().valid
@@ -149,6 +149,7 @@ def test_what_this_user_may_not_do_is_named_with_the_acl_that_allows_it(
         f"{names.prefix}.retry.30s: this user may not write it",
         f"{names.prefix}.dead-letters: this user may not write it",
         f"{names.prefix}.parked: this user may not write it",
+        f"{names.prefix}.operator-events: this user may not write it",
         f"{names.prefix}.sources: this user may not write it",
         f"{names.prefix}.shared: this user may not write it",
     }

@@ -164,7 +164,11 @@ def test_beside_a_live_worker_it_takes_nothing_and_leaves_nothing(
         del written[f"{names.prefix}.{state}"]
     tiers = [written.pop(f"{names.prefix}.retry.{delay}") for delay in ("1s", "2s")]
     assert sum(tiers) == to_tiers
-    assert written == {f"{names.prefix}.parked": EVENTS, f"{names.prefix}.dead-letters": 0}
+    assert written == {
+        f"{names.prefix}.parked": EVENTS,
+        f"{names.prefix}.dead-letters": 0,
+        f"{names.prefix}.operator-events": 0,
+    }
 
 
 def test_alone_it_needs_no_topics_of_its_own_and_makes_none(
