@@ -55,9 +55,9 @@ class Places:
     def may_start(self, lane: Lane) -> bool:
         """Whether a new delivery of ``lane`` may start at once; a token of its rate limit is then used."""
         if (
-            lane.queue
+            self.is_closed
+            or lane.queue
             or lane.retries
-            or self.is_closed
             or len(self.flying) >= self._in_flight_max
             or lane.host.in_flight >= self._host_in_flight_max
             or not (lane.is_proven or self._unproven < self._unproven_max)

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from connector.core.dialect import DIALECTS
 from connector.core.event import Event
+from connector.core.headers import Decoded, decode
 from connector.core.outcome import Failure
 from connector.engine.ports import NotWritten
-from tests.support.virtual_time import virtual
+from tests.support.virtual_time import UNIX_AT_START_MS, virtual
 from tests.support.world import POSTS, Post, World, hangs, limits, replies, subscription
 
 
@@ -262,6 +263,23 @@ async def test_a_body_that_differs_from_the_first_attempts_is_counted():
     await asyncio.sleep(10)
 
     assert world.worker.accounts.bodies_changed == 1
+
+
+@virtual
+async def test_a_step_of_the_clock_is_followed_at_the_next_look():
+    world = World.new()
+    world.behave("a", replies(500))
+    world.start([subscription("a")])
+    await asyncio.sleep(1)
+
+    world.cluster.clock.skew_ms = 3_600_000
+    await asyncio.sleep(0.3)
+    world.fill(1)
+    await asyncio.sleep(1)
+
+    letter = decode(world.cluster.tier_letters()[0].headers)
+    assert isinstance(letter, Decoded)
+    assert letter.trail.first_attempt_ms >= UNIX_AT_START_MS + 3_600_000 + 1_300
 
 
 @virtual
