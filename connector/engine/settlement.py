@@ -6,6 +6,7 @@ A record is settled when all its deliveries are. There is no other way, and nobo
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from connector.core.accounts import Accounts
@@ -16,14 +17,15 @@ class Settlement:
     """Settles tickets, keeps the books of it, and wakes whoever waits for room.
 
     ``is_awaited`` is set by a pump that stopped for want of room; whatever makes room next clears it and
-    calls ``on_room`` once.
+    calls ``on_room`` once, in another order each time: whoever comes first may take all of it, and must not
+    always be the same, or a flood of fresh events would keep out what is due on the tiers.
     """
 
     __slots__ = ("_accounts", "_on_room", "is_awaited")
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
-        self._on_room: list[Callable[[], None]] = []
+        self._on_room: deque[Callable[[], None]] = deque()
         self.is_awaited = False
 
     def wake(self, on_room: Callable[[], None]) -> None:
@@ -53,5 +55,6 @@ class Settlement:
         """Something in hand is so no longer, settled or given back."""
         if self.is_awaited:
             self.is_awaited = False
+            self._on_room.rotate()
             for on_room in self._on_room:
                 on_room()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from hypothesis import strategies as st
@@ -566,3 +567,18 @@ class GroupModel(RuleBasedStateMachine):
 
 TestBreakerModel = BreakerModel.TestCase
 TestGroupModel = GroupModel.TestCase
+
+
+@pytest.mark.parametrize(
+    ("told_until_ms", "told_state", "is_longer"),
+    [(30_000, "open", False), (29_999, "open", True), (30_001, "open", False), (90_000, "closed", True)],
+)
+def test_whoever_is_shut_for_longer_than_was_told_knows_it(
+    told_until_ms: int, told_state: Literal["open", "closed"], is_longer: bool
+) -> None:
+    breaker = Breaker(BreakerRules())
+    breaker.hold_off(30_000, 0)
+    told = replace(breaker.snapshot(), state=told_state, until_ms=told_until_ms)
+
+    assert breaker.is_longer(told, 1_000) is is_longer
+    assert not breaker.is_longer(told, 30_000), "it is over"

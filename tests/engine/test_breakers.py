@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from connector.core.breaker import BreakerRules
+from connector.core.disabling import DisableRules
 from connector.core.headers import Decoded, decode
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Record
@@ -354,3 +355,32 @@ async def test_a_hanging_endpoint_is_shut_out_after_its_timeouts():
     assert world.worker.lanes.get("a").breaker.state != "closed"  # type: ignore[union-attr]
     assert world.worker.lanes.get("a").breaker.why == "timeout"  # type: ignore[union-attr]
     assert world.accepted("b") == 300
+
+
+# ── disabled ────────────────────────────────────────────────────────────────────────────────────
+
+
+@virtual
+async def test_the_probe_of_a_disabled_lane_waits_until_its_breaker_lets_it_through():
+    rules = DisableRules(after_ms=60_000, attempts=8, probe_first_ms=60_000)
+    world = world_with_breakers(disable=rules)
+    world.behave("a", replies(500))
+    world.start([subscription("a", ladder_ms=(5_000,) * 100)])
+    lane = world.worker.lanes.get("a")
+    assert lane is not None
+    while lane.disabled is None:
+        world.fill(1)
+        await asyncio.sleep(1)
+    until_ms, tried = lane.breaker.until_ms, len(world.sender.posts)
+    assert until_ms > lane.disabled.probes_at_ms + 10_000
+
+    world.behave("a", replies(200))
+    while world.clock.now_ms() < until_ms - 1_000:
+        world.fill(1)
+        await asyncio.sleep(1)
+    assert len(world.sender.posts) == tried
+    for _ in range(5):
+        world.fill(1)
+        await asyncio.sleep(1)
+
+    assert lane.disabled is None
