@@ -222,6 +222,24 @@ async def test_the_longer_of_two_hold_offs_learnt_at_once_is_what_a_later_worker
     assert late.worker.lanes.get("a").breaker.until_ms == ends_ms[0]  # type: ignore[union-attr]
 
 
+@virtual
+async def test_a_later_worker_does_not_learn_of_a_new_url_what_was_learnt_of_the_old_one():
+    team = await team_of(2)
+    team.behave("a", replies(429, retry_after=b"3600"))
+    team.fill(1, 0)
+    await asyncio.sleep(2)
+
+    moved = subscription("a", url="https://new.example/hooks")
+    for world in team.worlds:
+        world.worker.view([moved], TIERS_MS)
+        await asyncio.sleep(1)
+    late = await team.start(moved)
+    await asyncio.sleep(2)
+
+    assert [lane.breaker.state for lane in team.lanes()] == ["closed"] * 3
+    assert late.worker.lanes.get("a") is team.lanes()[2]
+
+
 # ── no ping-pong ────────────────────────────────────────────────────────────────────────────────
 
 
