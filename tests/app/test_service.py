@@ -112,6 +112,7 @@ async def test_a_key_that_is_replaced_while_the_view_changes_holds_reading_until
     assert not service.worker.pumps[0].held
 
 
+@pytest.mark.slow
 async def test_the_view_is_read_again_after_a_wait_for_kafka(tmp_path: Path) -> None:
     declare(tmp_path, "one")
     with MockCluster() as away:

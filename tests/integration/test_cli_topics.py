@@ -15,6 +15,7 @@ from connector.cli.main import main
 from deploy.testbed import KafkaCluster
 from deploy.testbed.kafka import PASSWORD, USER
 from tests.support.names import Names
+from tests.support.waiting import wait_until
 
 Topics = Callable[..., tuple[int, Any]]
 
@@ -144,8 +145,12 @@ def test_check_names_each_wrong_setting_with_the_command_that_mends_it(
     topics("create", "--allow-single-replica")
     tier = f"{names.prefix}.retry.30s"
     _configure(kafka, tier, {"cleanup.policy": "compact", "retention.ms": "60000"})
-    kafka.delete_topic(f"{names.prefix}.parked")
-    kafka.delete_topic(names.topic())
+    gone = {f"{names.prefix}.parked", names.topic()}
+    for topic in gone:
+        kafka.delete_topic(topic)
+    wait_until(
+        lambda: gone.isdisjoint(kafka.admin().list_topics(timeout=10).topics), "the topics are gone for all"
+    )
 
     code, result = topics("check", "--allow-single-replica")
 
