@@ -252,8 +252,10 @@ def at_date(seconds: int) -> Callable[[], bytes]:
     return lambda: formatdate(VirtualClock().now_ms() // 1_000 + seconds, usegmt=True).encode()
 
 
-@pytest.mark.parametrize("status", [429, 503, 500, 404, 301, 413])
-@pytest.mark.parametrize("asked", [in_seconds(100), at_date(100)], ids=["seconds", "date"])
+@pytest.mark.parametrize(
+    ("status", "asked"),
+    [*((status, in_seconds(100)) for status in (429, 503, 500, 404, 301, 413)), (503, at_date(100))],
+)
 def test_retry_after_keeps_the_whole_lane_away_and_then_one_probe_goes(
     status: int, asked: Callable[[], bytes]
 ):
