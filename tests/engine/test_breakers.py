@@ -146,6 +146,7 @@ async def test_a_probe_that_succeeds_lets_everything_go_on():
     assert world.worker.accounts.dead == {}
 
 
+@pytest.mark.slow
 @virtual
 async def test_an_endpoint_that_is_down_is_asked_no_more_often_than_its_cool_downs_and_settles():
     """Nothing oscillates: an hour of a dead endpoint with steady traffic costs a few dozen attempts."""

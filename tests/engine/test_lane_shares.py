@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests.support.virtual_time import virtual
 from tests.support.world import POSTS, Post, World, limits, replies, subscription
 
@@ -84,6 +86,7 @@ async def test_a_flood_of_fresh_events_leaves_room_in_hand_for_what_is_due():
     assert max(post.at_ms for post in retried) - world.sender.posts[0].at_ms <= 10_000
 
 
+@pytest.mark.slow
 @virtual
 async def test_a_flood_of_retries_leaves_room_in_hand_for_fresh_events():
     world = World.new(limits=limits(dispatch={"in_hand_max": 100, "in_flight_max": 40}))

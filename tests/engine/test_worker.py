@@ -59,6 +59,7 @@ async def test_a_hanging_endpoint_does_not_delay_another():
     await world.worker.stop()
 
 
+@pytest.mark.slow
 @virtual
 async def test_a_hanging_endpoint_costs_the_other_little_of_its_pace():
     world = World.new(limits=limits(dispatch={"in_hand_max": 2_000}))
@@ -73,6 +74,7 @@ async def test_a_hanging_endpoint_costs_the_other_little_of_its_pace():
     assert world.accepted("quick") >= 0.9 * 30 * 250  # one after the other, 4 ms each
 
 
+@pytest.mark.slow
 @virtual
 async def test_hundreds_of_seconds_of_a_dead_endpoint_grow_nothing():
     world = World.new(limits=limits(dispatch={"in_hand_max": 200}))

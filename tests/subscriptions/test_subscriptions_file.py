@@ -484,6 +484,7 @@ def test_where_nothing_is_known_nothing_is_warned_of(file: Path) -> None:
     assert _loaded(file).warnings == ()
 
 
+@pytest.mark.slow
 def test_10_000_subscriptions_load_within_5_seconds_of_one_core(file: Path) -> None:
     extra = (
         "  headers: {Authorization: Bearer abc}\n  ladder: [30s, 5m]\n  limits: {in_flight: 8, queue: 100}\n"
