@@ -35,7 +35,8 @@ class Partner:
 
     ``events`` is what the subscription says, with wildcards; ``wants`` spells out the types that means.
     The connector is told only the first and the audit asks only the second, so that a mistake in matching
-    shows. ``told_secret`` is what the receiver believes the secret to be, the true one by default.
+    shows. ``told_secret`` is what the receiver believes the secret to be, the true one by default;
+    ``timeout_ms`` is its own, the scenario's by default.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Partner:
     behaviour: Behaviour = field(default_factory=Sound)
     is_paused: bool = False
     body_bytes_max: int | None = None
+    timeout_ms: int | None = None
     told_secret: str = ""
 
     @property
@@ -138,6 +140,8 @@ def partners() -> tuple[Partner, ...]:
             wants=_of_guide("notify"),
             secret=_text_secret(),
             behaviour=Hanging(),
+            # It is tried one at a time once it has failed, so all its attempts add up.
+            timeout_ms=250,
         ),
         Partner(
             id="netasampark",

@@ -111,7 +111,7 @@ def subscriptions_text(scenario: Scenario, receivers_url: str) -> str:
 
 
 def _subscription_text(partner: Partner, scenario: Scenario, receivers_url: str) -> str:
-    limits = {"timeout": format_duration_ms(scenario.timeout_ms)}
+    limits = {"timeout": format_duration_ms(partner.timeout_ms or scenario.timeout_ms)}
     if partner.body_bytes_max is not None:
         limits["body_size"] = f"{partner.body_bytes_max} B"
     members: dict[str, object] = {

@@ -71,3 +71,15 @@ def test_records_have_ids_of_their_own_and_keys_that_return() -> None:
 
 def test_a_tombstone_has_no_value() -> None:
     assert Recorder({"user.deleted": 1}, run="r").record("user.deleted", "tombstone", 1).value is None
+
+
+def test_what_hangs_is_over_in_time_although_it_is_tried_one_at_a_time() -> None:
+    scenario = full_scenario()
+    occurring = Counter(event_type for event_type, kind in scenario.records() if kind == "event")
+
+    for partner in scenario.partners:
+        if isinstance(partner.behaviour, Hanging):
+            deliveries = sum(occurring[event_type] for event_type in partner.wants)
+            attempts = deliveries * (len(scenario.ladder_ms) + 1)
+            attempts_ms = attempts * (partner.timeout_ms or scenario.timeout_ms)
+            assert attempts_ms + sum(scenario.ladder_ms) < scenario.end_within_s * 1_000 * 0.7
