@@ -25,7 +25,7 @@ from connector.engine.departures import Departures, trail_of
 from connector.engine.exclusion import Exclusion, News, Operator
 from connector.engine.lane import PROVEN_MS, Delivery, Lane
 from connector.engine.lanes import Lanes
-from connector.engine.outage_watch import REACHED_EVERY_MS, OutageWatch
+from connector.engine.outage_watch import OutageWatch
 from connector.engine.outbox import Outbox
 from connector.engine.places import Places
 from connector.engine.ports import Clock, Log, Sender
@@ -203,7 +203,7 @@ class Dispatcher:
                 self._leave.divert(delivery, "waited too long", estimate_ms)
             for _ in range(len(lane.queue) - lane.room(now_ms)):
                 self._places.waiting -= 1
-                self._leave.divert(lane.queue.pop(), "full lane", estimate_ms)  # the youngest
+                self._leave.divert(lane.take_youngest(), "full lane", estimate_ms)
             self._places.line_up(lane)  # a breaker's cool-down may be over
         self._places.serve()
 
@@ -287,8 +287,8 @@ class Dispatcher:
             now_ms=now_ms,
         )
         if isinstance(outcome, Delivered):
-            if now_ms - delivery.host.reached_ms >= REACHED_EVERY_MS:
-                self._watch.observe(delivery.host, answer, now_ms)
+            if monotonic_ms >= delivery.host.quiet_until_ms:
+                self._watch.observe(delivery.host, answer, monotonic_ms)
             has_changed = lane.succeeded(delivery, monotonic_ms)
             self._places.vacate(delivery)
             if self._abandoned and delivery in self._abandoned:
@@ -322,7 +322,7 @@ class Dispatcher:
     ) -> bool:
         """Whether the breaker's state changed by it."""
         lane = delivery.lane
-        self._watch.observe(delivery.host, answer, now_ms)
+        self._watch.observe(delivery.host, answer, monotonic_ms)
         is_put_back = False
         if self._watch.why and isinstance(answer, Failure) and isinstance(outcome, Deferred):
             outcome = replace(outcome, is_counted=False)

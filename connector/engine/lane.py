@@ -42,11 +42,11 @@ PROVEN_MS = 60_000
 @dataclass(slots=True, eq=False)
 class Host:
     """What all lanes to one scheme, host and port share: ``in_flight`` POSTs, and the lanes that wait because
-    it is full. ``reached_ms`` (Unix) is when it last answered, to the second."""
+    it is full. Until ``quiet_until_ms`` (monotonic) it is no news that it answers."""
 
     name: str
     in_flight: int = 0
-    reached_ms: int = 0
+    quiet_until_ms: int = 0
     line: deque[Lane] = field(default_factory=deque)
 
 
@@ -151,7 +151,7 @@ class Lane:
         self.proven_ms = 0  # monotonic
         self.moved_ms = 0  # monotonic: when an attempt last ended, or the first of those under way began
         self.is_in_the_way = False
-        self.busy_since_ms = 0  # monotonic: since when something waits that was not worked off; 0: nothing
+        self.busy_since_ms = 0  # monotonic: since when something waits without a break; 0: nothing does
         self.has_failed = False  # whether the last attempt did
         self.attempts = 0
         self._is_retrys_turn = False
@@ -260,8 +260,13 @@ class Lane:
             queue = self.retries
         self._is_retrys_turn = queue is self.queue
         delivery = queue.popleft()
-        if not self.queue and not self.retries:
-            self.busy_since_ms = 0  # worked off: the next burst gets its own time to prove a pace
+        self._rest_if_empty()
+        return delivery
+
+    def take_youngest(self) -> Delivery:
+        """Take the last of the fresh ones out of its queue."""
+        delivery = self.queue.pop()
+        self._rest_if_empty()
         return delivery
 
     def remove(self, is_leaving: Callable[[Delivery], bool]) -> list[Delivery]:
@@ -270,7 +275,12 @@ class Lane:
         if leaving:
             self.queue = deque(one for one in self.queue if not is_leaving(one))
             self.retries = deque(one for one in self.retries if not is_leaving(one))
+            self._rest_if_empty()
         return leaving
+
+    def _rest_if_empty(self) -> None:
+        if not self.queue and not self.retries:
+            self.busy_since_ms = 0  # the next burst gets its own time to prove a pace
 
     # ── what attempts tell ──────────────────────────────────────────────────────────────────────
 

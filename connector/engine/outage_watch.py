@@ -47,15 +47,15 @@ class OutageWatch:
         self.why = ""
 
     def observe(self, host: Host, answer: Reply | Failure, now_ms: int) -> None:
-        """An attempt at ``host`` ended at ``now_ms`` (Unix). A host whose last attempt was answered too need
-        be told of no more often than :data:`REACHED_EVERY_MS`."""
+        """An attempt at ``host`` ended at ``now_ms`` (monotonic). That it was answered need not be told while
+        the host is quiet."""
         if isinstance(answer, Reply):
-            host.reached_ms = now_ms
-            self._outage.observe(host.name, is_reached=True, now_ms=self._clock.monotonic_ms())
+            host.quiet_until_ms = now_ms + REACHED_EVERY_MS
+            self._outage.observe(host.name, is_reached=True, now_ms=now_ms)
             self._follow()
         elif answer.is_unreached:
-            host.reached_ms = 0  # the next answer is news
-            self._outage.observe(host.name, is_reached=False, now_ms=self._clock.monotonic_ms())
+            host.quiet_until_ms = 0  # the next answer is news
+            self._outage.observe(host.name, is_reached=False, now_ms=now_ms)
             self._follow()
 
     def look(self) -> None:
@@ -79,7 +79,7 @@ class OutageWatch:
             self.why = self._outage.why
             self._places.is_closed = True
             for lane in self._lanes:
-                lane.host.reached_ms = 0  # the next answer is news
+                lane.host.quiet_until_ms = 0  # the next answer is news
             self._forgive()
             self._log.error("nobody can be reached: intake holds, probing", why=self.why)
         elif not is_held and self.why:

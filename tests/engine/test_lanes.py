@@ -71,6 +71,17 @@ def enqueue(lane: Lane, count: int, *, now_ms: int) -> int:
     return sum(lane.enqueue(delivery(lane), now_ms) for _ in range(count))
 
 
+def test_a_lane_whose_queues_were_emptied_gets_new_time_to_prove_its_pace():
+    burst = lane(queue_max=10)
+    enqueue(burst, 50, now_ms=5_000)
+    burst.remove(lambda _: True)
+    assert enqueue(burst, 50, now_ms=9_000) == 50
+
+    while burst.queue:
+        burst.take_youngest()
+    assert enqueue(burst, 50, now_ms=12_000) == 50
+
+
 def test_a_burst_may_wait_until_the_lane_has_had_time_to_prove_its_pace():
     burst = lane(queue_max=10)
 

@@ -310,3 +310,18 @@ async def test_a_lane_that_was_asked_to_stay_away_is_no_probe():
     await asyncio.sleep(300)
 
     assert sum(post.url.startswith("https://s0.") for post in world.sender.posts) == before
+
+
+@virtual
+async def test_hosts_stay_proven_when_the_unix_clock_is_set_back():
+    world = await with_proven_hosts()
+    world.cluster.clock.skew_ms = -4 * 3_600_000
+    for _ in range(70):
+        world.fill(1)
+        await asyncio.sleep(60)
+
+    everybody(world, refused)
+    world.fill(1)
+    await asyncio.sleep(1)
+
+    assert world.worker.held()
