@@ -138,13 +138,11 @@ class Places:
         while line and len(self.flying) < self._in_flight_max and not self.is_closed:
             lane = line.popleft()
             lane.line = None
-            has_started = False
             if self._is_next(lane):
                 self.waiting -= 1
-                has_started = self._start(lane.next())
+                self._start(lane.next())
                 self.line_up(lane)
-            if not has_started:
-                self._pass_on(lane)
+            self._pass_on(lane)
 
     def _is_next(self, lane: Lane) -> bool:
         """Whether ``lane`` may start one now; else it waits for what it lacks, if that is shared."""
@@ -167,7 +165,8 @@ class Places:
         line.append(lane)
 
     def _pass_on(self, lane: Lane) -> None:
-        """``lane`` was moved up and starts nothing: what it could have used is for the next in line."""
+        """``lane`` has had its turn. It may have been moved up and have started nothing, or have proven itself
+        meanwhile and not used what it was moved up for: what is free is for the next in line."""
         host = lane.host
         if host.line and host.in_flight < self._host_in_flight_max:
             self._move_up(host.line)
