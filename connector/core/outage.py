@@ -13,6 +13,7 @@ forgotten while breakers open. Holding intake is the engine's.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 HOSTS_MIN: Final = 10
@@ -34,7 +35,16 @@ class Outage:
     """One process's view. All times are monotonic ms. ``why`` is one sentence for the operator, of the hold
     in force or the last one; empty once something got through."""
 
-    __slots__ = ("_failed", "_held_until_ms", "_is_tripped", "_probed", "_probed_ms", "_reached", "why")
+    __slots__ = (
+        "_failed",
+        "_held_until_ms",
+        "_is_tripped",
+        "_probed",
+        "_probed_ms",
+        "_reached",
+        "_tried",
+        "why",
+    )
 
     def __init__(self) -> None:
         self.why = ""
@@ -43,6 +53,7 @@ class Outage:
         self._reached: dict[str, int] = {}  # host → when last, oldest first
         self._failed: dict[str, int] = {}  # proven host whose last attempt failed → when, oldest first
         self._probed: set[str] = set()
+        self._tried: set[str] = set()  # all that were probed in this hold
         self._probed_ms = 0
 
     def observe(self, host: str, *, is_reached: bool, now_ms: int) -> None:
@@ -67,7 +78,13 @@ class Outage:
         if len(self._probed) == PROBE_HOSTS or host in self._probed or host not in self._reached:
             return False
         self._probed.add(host)
+        self._tried.add(host)
         return True
+
+    def lacks_probes(self, hosts: Iterable[str]) -> bool:
+        """While held: whether, of the ``hosts`` that could be probed now, fewer than three proven ones are
+        still untried in this hold. Those that were tried in vain may be dead, whatever ails us."""
+        return len((self._reached.keys() & hosts) - self._tried) < PROBE_HOSTS
 
     def _count_reply(self, host: str, now_ms: int) -> None:
         self._failed.pop(host, None)
@@ -89,6 +106,7 @@ class Outage:
         self._held_until_ms = now_ms + HOLD_MAX_MS
         self._probed_ms = now_ms
         self._probed.clear()
+        self._tried.clear()
         self.why = (
             f"{failed} of the {failed + answered} hosts that were tried last, and answered within the hour, "
             "have no name or take no connection: DNS or the network is down on our side."

@@ -94,6 +94,7 @@ class Dispatcher:
             outage=outage,
             lanes=lanes,
             places=self._places,
+            accounts=accounts,
             start=self._start,
             clock=clock,
             log=log,
@@ -108,9 +109,10 @@ class Dispatcher:
 
     def has_room(self) -> bool:
         """Whether another record's deliveries may be taken. Once full, there is room again at three
-        quarters, so that pumps are not woken for every single place."""
+        quarters, so that pumps are not woken for every single place. While the fault is ours, there is room
+        for a trickle at most."""
         letters = len(self._outbox.outgoing)
-        if (letters and self._outbox.blocked) or self._places.is_closed:
+        if (letters and self._outbox.blocked) or (self._watch.why and not self._watch.may_take):
             return False
         in_hand = self._places.waiting + len(self._places.flying) + letters
         bound = self._in_hand_max * 3 // 4 if self._is_full else self._in_hand_max
@@ -191,6 +193,8 @@ class Dispatcher:
         self._unix_ms = self._clock.now_ms() - now_ms
         self._watch.look()
         if self._watch.why:
+            if self._watch.may_take:
+                self._settlement.make_room()
             return
         overdue_ms = now_ms - self._wait_max_ms
         for lane in self._lanes:

@@ -47,6 +47,24 @@ def test_ten_proven_hosts_that_all_fail_hold() -> None:
     )
 
 
+def test_three_proven_hosts_that_were_not_tried_yet_are_probes_enough() -> None:
+    outage = held()
+
+    assert outage.lacks_probes(["h0.example", "h1.example", "unknown.example"])
+    assert not outage.lacks_probes(["h0.example", "h1.example", "h2.example"])
+
+
+def test_hosts_that_were_tried_in_vain_are_no_probes_until_the_next_hold() -> None:
+    outage = held(now_ms=MINUTE_MS)
+    three = hosts(3)
+
+    assert all(outage.may_probe(host, MINUTE_MS) for host in three)
+    assert outage.lacks_probes(three)
+    outage.observe("h5.example", is_reached=True, now_ms=MINUTE_MS)
+    fail(outage, *hosts(10), now_ms=2 * MINUTE_MS)
+    assert not outage.lacks_probes(three)
+
+
 def test_failures_further_apart_than_half_a_minute_do_not() -> None:
     outage = answered(*hosts(10))
 

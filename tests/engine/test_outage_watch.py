@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from connector.core.breaker import BreakerRules
 from connector.core.headers import Decoded, decode
 from connector.core.outcome import Failure, Reply
 from connector.core.subscription import Subscription
+from connector.engine.outage_watch import TRICKLE_MAX, TRICKLE_PER_LOOK
+from connector.engine.ports import TopicPartition
 from tests.support.virtual_time import run_virtual, virtual
 from tests.support.world import POSTS, Behaviour, Post, World, hangs, limits, replies, subscription
 
@@ -310,6 +314,96 @@ async def test_a_lane_that_was_asked_to_stay_away_is_no_probe():
     await asyncio.sleep(300)
 
     assert sum(post.url.startswith("https://s0.") for post in world.sender.posts) == before
+
+
+TYPES = 10
+TIERS_MS = [5_000, 30_000, 300_000]
+
+
+def of_own_types() -> list[Subscription]:
+    """Each wants the events of a topic of its own."""
+    return [subscription(f"s{n}", events=(f"t{n}",)) for n in range(TYPES)]
+
+
+async def held_with_one_waiting() -> World:
+    """A world that holds, with what waits for s8 alone: the others' failures came before it held."""
+    world = World.new(limits=limits(breaker=RULES))
+    world.start(of_own_types(), [TopicPartition(f"t{n}", 0) for n in range(TYPES)])
+    for n in range(TYPES):
+        world.fill(1, f"t{n}")
+    await asyncio.sleep(2)
+    everybody(world, refused)
+    for n in range(9):  # nine in ten
+        world.fill(1, f"t{n}")
+        await asyncio.sleep(0.02)
+    assert world.worker.held()
+    assert [lane.subscription.id for lane in world.worker.lanes if lane.waiting] == ["s8"]
+    return world
+
+
+def dead(world: World) -> None:
+    world.behave("s8", refused)
+
+
+def paused(world: World) -> None:
+    world.worker.view([replace(one, paused=one.id == "s8") for one in of_own_types()], TIERS_MS)
+
+
+def removed(world: World) -> None:
+    world.worker.view([one for one in of_own_types() if one.id != "s8"], TIERS_MS)
+
+
+@pytest.mark.parametrize("gone", [dead, paused, removed])
+def test_a_hold_ends_soon_though_what_waited_is_for_one_that_cannot_be_probed(gone: Callable[[World], None]):
+    async def scenario() -> None:
+        world = await held_with_one_waiting()
+        everybody(world, replies(200))
+        gone(world)
+        world.fill(50, "t8")
+        world.fill(5, "t9")
+
+        await asyncio.sleep(12)
+
+        assert world.worker.held() == {}
+        assert world.accepted("s9") == 6
+        assert world.problems() == []
+
+    run_virtual(scenario)
+
+
+@virtual
+async def test_what_comes_in_during_the_hold_is_bounded_and_waits_uncounted():
+    world = await held_with_one_waiting()
+    await asyncio.sleep(6)  # the failures from before are in their tier, or back from it
+    taken, diverted = world.worker.accounts.deliveries_taken, world.worker.accounts.diverted.copy()
+    tried = world.worker.accounts.to_tiers.copy()
+    for n in range(3):
+        world.fill(90, f"t{n}")
+
+    await asyncio.sleep(1)
+    assert world.worker.accounts.deliveries_taken - taken <= 4 * TRICKLE_PER_LOOK
+    await asyncio.sleep(600)
+
+    assert world.worker.held()
+    assert world.worker.dispatcher.queued + world.worker.dispatcher.in_flight <= TRICKLE_MAX + 1
+    assert world.worker.accounts.deliveries_taken - taken >= TRICKLE_MAX - TYPES
+    assert (world.worker.accounts.diverted, world.worker.accounts.to_tiers) == (diverted, tried)
+
+
+@virtual
+async def test_nothing_more_comes_in_once_three_hosts_wait_that_were_not_tried():
+    world = await held_with_one_waiting()
+    before = world.worker.accounts.records_read
+    for n in range(3):
+        world.fill(20, f"t{n}")
+    await asyncio.sleep(2)
+    read = world.worker.accounts.records_read
+
+    await asyncio.sleep(2)
+
+    assert sum(lane.waiting > 0 for lane in world.worker.lanes) == 3
+    assert read - before <= 40
+    assert world.worker.accounts.records_read == read
 
 
 @virtual
