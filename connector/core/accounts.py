@@ -53,8 +53,8 @@ class Accounts:
     """Counters since the process started.
 
     ``filtered`` records matched no subscription; ``skipped`` ones have no event by their topic's
-    policy; both are among the settled. ``letters_unreadable`` are passed over in the parked topic, and are
-    not among the records read. ``attempts`` counts accepted replies by
+    policy; both are among the settled. ``letters_unreadable`` lie in the parked topic, and are not among
+    the records read. ``attempts`` counts accepted replies by
     status (an int) and failures by error class, ``to_tiers`` by tier (delay in ms), ``dead`` by reason.
     """
 

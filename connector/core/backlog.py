@@ -8,7 +8,6 @@ that knows of fewer openings says nothing of the letters parked since, and must 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from connector.core.sharing import BacklogNews
@@ -20,6 +19,7 @@ def opened(known: BacklogNews | None, subscription_id: str, *, now_ms: int) -> B
         subscription_id=subscription_id,
         at_ms=now_ms,
         openings=known.openings + 1 if known is not None else 1,
+        topic_id=known.topic_id if known is not None else "",
         cursor=known.cursor if known is not None else {},
         is_done=False,
     )
@@ -30,11 +30,17 @@ def merged(known: BacklogNews | None, news: BacklogNews) -> BacklogNews:
     ``known``, whose cursor it may still have moved: whoever told it had replayed everything below."""
     if known is None or (news.openings, news.is_done) >= (known.openings, known.is_done):
         return news
-    return known if known.is_done else replace(known, cursor=news.cursor)
+    return known if known.is_done else replace(known, topic_id=news.topic_id, cursor=news.cursor)
 
 
-def begin_at(cursor: Mapping[int, int], partition: int, *, start: int, end: int) -> int:
+def begin_at(backlog: BacklogNews, partition: int, *, topic_id: str, start: int, end: int) -> int:
     """Where the replay of a partition begins whose log now reaches from ``start`` to ``end``: at the cursor,
-    or at the log's start where that lies outside of it (the log was cut, or is another of the same name)."""
-    offset = cursor.get(partition, start)
-    return offset if start <= offset <= end else start
+    or at the log's start where the cursor lies outside of it (the log was cut) or is of another topic of the
+    same name."""
+    offset = backlog.cursor.get(partition, start)
+    return offset if start <= offset <= end and not is_of_another(backlog, topic_id) else start
+
+
+def is_of_another(backlog: BacklogNews, topic_id: str) -> bool:
+    """Whether its cursor is of another topic than the one of this id; without ids that cannot be told."""
+    return bool(backlog.topic_id and topic_id) and backlog.topic_id != topic_id

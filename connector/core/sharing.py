@@ -59,12 +59,14 @@ class BacklogNews:
     """How far a subscription's parked backlog has been replayed: partition → next offset to read.
 
     ``openings`` counts how often a worker began to park for it; what is told of fewer than one knows is
-    out of date (:mod:`connector.core.backlog`).
+    out of date (:mod:`connector.core.backlog`). The cursor holds in the topic of ``topic_id`` alone, which is
+    empty where the cluster gives none.
     """
 
     subscription_id: str
     at_ms: int
     openings: int
+    topic_id: str
     cursor: Mapping[int, int]
     is_done: bool
 
@@ -110,6 +112,7 @@ def encode(news: EndpointNews | WorkerNews | BacklogNews) -> tuple[bytes, bytes]
             content = {
                 "at_ms": news.at_ms,
                 "openings": news.openings,
+                "topic_id": news.topic_id,
                 "cursor": cursor,
                 "is_done": news.is_done,
             }
@@ -192,6 +195,7 @@ def _read(key: bytes | None, value: bytes | None) -> News:
                 subscription_id=id_,
                 at_ms=members.number("at_ms"),
                 openings=members.number("openings"),
+                topic_id=members.text("topic_id") if members.has("topic_id") else "",
                 cursor=members.offsets("cursor"),
                 is_done=members.truth("is_done"),
             )

@@ -3,7 +3,8 @@
 A backlog is due when its subscription is resumed (neither paused nor disabled, as we see it) and no live
 worker parks for it any more. Only then are the ends of the parked topic asked for, so everything that was
 parked lies below them. All that are due are replayed in one pass; what becomes due meanwhile waits for the
-next one.
+next one. It is due as well when no view of ours has held its subscription for as long as workers may disagree
+about that: then its letters become dead, and the backlog is closed.
 
 The leader does it. Two may take themselves for the leader for some seconds: that repeats letters, with equal
 ids, and loses none. When the leader dies the next one goes on from the cursors it told. A *done* that knew
@@ -13,10 +14,11 @@ nothing of a later opening closes nothing (:mod:`connector.core.backlog`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 
 from connector.core.accounts import Accounts
+from connector.core.record import Record
 from connector.core.sharing import BacklogNews
 from connector.core.topic_names import parked_topic
 from connector.engine.backlog_scan import BacklogScan
@@ -27,11 +29,16 @@ from connector.engine.letter_log import LetterLog, Unreadable
 from connector.engine.outbox import Outbox
 from connector.engine.ports import Clock, Log
 from connector.engine.presence import Presence
+from connector.engine.tiers import UNHEARD_GRACE_MS
 
 LOOK_MS = 500
 """How often it is looked whether a backlog is due."""
 TELL_MS = 1_000
 """How often the cursors are told while a pass is made."""
+REST_MS = 30_000
+"""So long a subscription waits one of whose letters cannot be read, until it is looked again."""
+STOPS_MAX = 1_000
+"""Letters remembered that cannot be read, each told once: beyond it all are forgotten, and told again."""
 
 
 class BacklogReplay:
@@ -66,7 +73,15 @@ class BacklogReplay:
         self._scan: BacklogScan | None = None
         self._told_ms = 0
         self._trouble = ""
+        self._unheard: dict[str, int] = {}
+        """Since when (monotonic ms) no view of ours has held it."""
+        self._rests: dict[str, int] = {}
+        """Until when (monotonic ms) it waits after a letter that cannot be read."""
+        self._stops: set[tuple[int, int]] = set()
         self._is_stopping = False
+        self._is_hurrying = False
+        self._pass: asyncio.Timeout | None = None
+        self._end: asyncio.Timeout | None = None
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
@@ -81,20 +96,47 @@ class BacklogReplay:
             if backlogs := self._due():
                 self._is_idle.clear()
                 try:
-                    await self._replay(backlogs)
+                    async with asyncio.timeout(None) as self._pass:
+                        await self._replay(backlogs)
                 except Unreadable as unreadable:
                     self._met(str(unreadable))
+                except TimeoutError:
+                    pass  # in a hurry: whoever leads next goes on from the cursor
                 finally:
+                    self._pass = None
                     self._is_idle.set()
 
-    async def stop(self) -> None:
-        """End a pass under way, within seconds. Its letters are ours until then."""
+    async def stop(self, budget_ms: int) -> None:
+        """End a pass under way, within seconds; its letters are ours until then. A log that does not answer
+        is left to itself after ``budget_ms``: it is in no group, so nobody waits for it."""
         self._is_stopping = True
+        try:
+            async with asyncio.timeout(budget_ms / 1_000) as self._end:
+                await self._is_idle.wait()
+                await self._letters.close()
+        except TimeoutError:
+            self._log.warning("the parked topic's reader did not stop in time")
+        self._end = None
+        self.hurry()
         await self._is_idle.wait()
-        await self._letters.close()
+
+    def hurry(self) -> None:
+        """Break off what :meth:`stop` waits for."""
+        self._is_hurrying = True
+        now = asyncio.get_running_loop().time()
+        for wait in (self._pass, self._end):
+            if wait is not None and not wait.expired():
+                wait.reschedule(now)
+
+    # ── which are due ───────────────────────────────────────────────────────────────────────────
 
     def _due(self) -> dict[str, BacklogNews]:
         """The backlogs to be replayed, by subscription; none but on the leader."""
+        now_ms = self._clock.monotonic_ms()
+        backlogs = {id_: one for id_, one in self._knowledge.backlogs.items() if not one.is_done}
+        self._unheard = {
+            id_: self._unheard.get(id_, now_ms) for id_ in backlogs if self._lanes.get(id_) is None
+        }
         if self._is_stopping or not self._presence.is_leading:
             return {}
         parking = self._presence.parking()
@@ -102,39 +144,56 @@ class BacklogReplay:
             return {}
         return {
             id_: backlog
-            for id_, backlog in self._knowledge.backlogs.items()
-            if not backlog.is_done
-            and id_ not in parking
-            and (lane := self._lanes.get(id_)) is not None
-            and not lane.is_parking
+            for id_, backlog in backlogs.items()
+            if id_ not in parking and self._rests.get(id_, 0) <= now_ms and self._may_be_read(id_, now_ms)
         }
 
+    def _may_be_read(self, id_: str, now_ms: int) -> bool:
+        """Whether it is resumed, or gone for good."""
+        lane = self._lanes.get(id_)
+        if lane is None:
+            return now_ms - self._unheard[id_] >= UNHEARD_GRACE_MS
+        return not lane.is_parking
+
+    # ── a pass ──────────────────────────────────────────────────────────────────────────────────
+
     async def _replay(self, backlogs: Mapping[str, BacklogNews]) -> None:
+        gone = {id_ for id_ in backlogs if self._lanes.get(id_) is None}
         extents = await self._letters.extents(self._topic)
         scan = BacklogScan(
             backlogs,
             extents,
+            gone=gone,
             topic=self._topic,
             letters=self._letters,
             departures=self._departures,
             outbox=self._outbox,
             accounts=self._accounts,
-            may_go_on=lambda: backlogs.keys() <= self._due().keys(),
+            may_go_on=lambda: self._may_go_on(backlogs, gone),
             has_room=self._has_room,
             on_progress=lambda: self._tell(backlogs, is_last=False),
+            on_stop=self._stopped,
             clock=self._clock,
             log=self._log,
         )
         self._scan = scan
-        self._log.info("replaying what was parked", subscriptions=sorted(backlogs))
+        self._log.info("replaying what was parked", subscriptions=sorted(backlogs), gone=sorted(gone))
         try:
             await scan.run()
             self._trouble = ""
         finally:
-            await scan.settle()
-            self._tell(backlogs, is_last=True)
-            scan.release()
-            self._scan = None
+            try:
+                if not self._is_hurrying:
+                    await scan.settle()
+            finally:
+                self._tell(backlogs, is_last=True)
+                scan.release()
+                self._scan = None
+
+    def _may_go_on(self, backlogs: Mapping[str, BacklogNews], gone: Set[str]) -> bool:
+        """Whether all of them are still due, for the same reason."""
+        due = self._due()
+        return all(id_ in due and (self._lanes.get(id_) is None) == (id_ in gone) for id_ in backlogs)
 
     def _tell(self, backlogs: Mapping[str, BacklogNews], *, is_last: bool) -> None:
         """Tell the cursors, at most once a second until the last time."""
@@ -144,15 +203,39 @@ class BacklogReplay:
         self._told_ms = now_ms
         scan = self._scan
         assert scan is not None
-        is_done = is_last and scan.is_done()
+        done = {id_ for id_ in backlogs if is_last and scan.is_done(id_)}
         for id_, backlog in backlogs.items():
             # Done is what was open when the pass began; where it stands holds for whatever was opened since.
-            known = backlog if is_done else self._knowledge.backlogs.get(id_, backlog)
+            known = backlog if id_ in done else self._knowledge.backlogs.get(id_, backlog)
             self._knowledge.post_backlog(
-                replace(known, at_ms=self._clock.now_ms(), cursor=scan.cursor(id_), is_done=is_done)
+                replace(
+                    known,
+                    at_ms=self._clock.now_ms(),
+                    topic_id=scan.topic_id,
+                    cursor=scan.cursor(id_),
+                    is_done=id_ in done,
+                )
             )
-        if is_done:
-            self._log.info("what was parked is replayed", subscriptions=sorted(backlogs))
+        if is_last:
+            self._rests = {id_: until for id_, until in self._rests.items() if until > now_ms}
+            self._rests |= {id_: now_ms + REST_MS for id_ in backlogs if scan.is_stopped(id_)}
+        if done:
+            self._log.info("what was parked is replayed", subscriptions=sorted(done))
+
+    def _stopped(self, letter: Record, subscription_id: str, why: str) -> None:
+        place = letter.partition, letter.offset
+        if place in self._stops:
+            return
+        if len(self._stops) >= STOPS_MAX:
+            self._stops.clear()
+        self._stops.add(place)
+        self._accounts.letters_unreadable += 1
+        self._log.error(
+            "a parked letter cannot be read; its replay waits there",
+            subscription=subscription_id or "unknown",
+            letter=str(letter),
+            why=why,
+        )
 
     def _met(self, why: str) -> None:
         if why != self._trouble:

@@ -98,6 +98,11 @@ class Departures:
         onwards = trail.to_tier(not_before_ms=0, standstill_ms=where.tier_ms)
         self.pass_on(ticket, record, onwards, ToTier(where.tier_ms))
 
+    def bury_deleted(self, ticket: Ticket, record: Record, trail: Trail) -> None:
+        """Nobody has heard of its subscription for longer than workers may disagree about which there are."""
+        dead = trail.dead("deleted", detail="Its subscription is in no subscriptions file any more.")
+        self.pass_on(ticket, record, dead, ToDeadLetters("deleted"))
+
     def bury_record(self, ticket: Ticket, record: Record, poison: Poison) -> None:
         """Write a poison record to the dead letters; its ticket is settled when that is durable."""
         trail = PoisonTrail(

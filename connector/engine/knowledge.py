@@ -92,6 +92,17 @@ class Knowledge:
             if news is not None:
                 self._apply(lane, news)
 
+    def dropped(self, subscription_ids: Iterable[str]) -> None:
+        """These are in our view no longer."""
+        for id_ in subscription_ids:
+            backlog = self.backlogs.get(id_)
+            if backlog is not None and not backlog.is_done:
+                self._log.warning(
+                    "a subscription is gone for which something may lie parked",
+                    subscription=id_,
+                    cure="put it back within a quarter of an hour, or its letters become dead",
+                )
+
     def is_parking_announced(self, subscription_id: str) -> bool:
         """Whether all know that something may lie parked for this one: before, nothing is parked."""
         backlog, opening = self.backlogs.get(subscription_id), self._openings.get(subscription_id)

@@ -24,8 +24,10 @@ class Unreadable(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
     """Where a partition's log starts and ends now: records below ``start`` are gone, ``end`` is the next to
-    be written (transactions considered)."""
+    be written (transactions considered). ``topic_id`` tells its topic from one of the same name made later;
+    it is empty where the cluster gives none."""
 
+    topic_id: str
     start: int
     end: int
 

@@ -187,8 +187,7 @@ class TierIntake:
         if len(self._unheard) > UNHEARD_MAX:
             self._unheard.popitem(last=False)
         if now_ms - since_ms >= UNHEARD_GRACE_MS:
-            dead = trail.dead("deleted", detail="Its subscription is in no subscriptions file any more.")
-            self._end(ticket, record, dead)
+            self._departures.bury_deleted(ticket, record, trail)
         else:
             self._departures.postpone(ticket, record, trail, "subscription unheard of")
 

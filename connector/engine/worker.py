@@ -196,6 +196,8 @@ class Worker:
         before = {lane: lane.reset_at_ms for lane in self.lanes}
         evicted = self.lanes.replace(subscriptions)
         self.knowledge.viewed(lane for lane in self.lanes if lane not in before)
+        ids = (lane.subscription.id for lane in before)
+        self.knowledge.dropped(id_ for id_ in ids if self.lanes.get(id_) is None)
         for lane, reset_at_ms in before.items():
             if lane.reset_at_ms != reset_at_ms:
                 self.knowledge.tell(lane)  # it leads to another URL: what was learnt of the old one is over
@@ -234,7 +236,7 @@ class Worker:
         if self._has_started:
             await asyncio.gather(
                 *(pump.drain(self._limits.stop_budget_ms) for pump in self.pumps),
-                *([self._replay.stop()] if self._replay else []),
+                *([self._replay.stop(self._limits.stop_budget_ms)] if self._replay else []),
             )
             await asyncio.gather(
                 self._source.close(), *([self._tier_source.close()] if self._tier_source else [])
@@ -250,6 +252,8 @@ class Worker:
         """End the drain now, and wait no longer for the broker than a healthy one needs."""
         for pump in self.pumps:
             pump.hurry()
+        if self._replay is not None:
+            self._replay.hurry()
         self._writer.hurry()
 
     async def _look_for_ever(self) -> None:

@@ -78,7 +78,7 @@ class KafkaLetterLog:
         tps = [TopicPartition(topic, partition) for partition in range(look.partitions)]
         starts = self._cluster.offsets(tps, "earliest")
         ends = self._cluster.offsets(tps, "latest")
-        return {tp.partition: Extent(start=starts[tp], end=ends[tp]) for tp in tps}
+        return {tp.partition: Extent(topic_id=look.id, start=starts[tp], end=ends[tp]) for tp in tps}
 
     def _read(self, tp: TopicPartition, from_offset: int, to_offset: int) -> Bite:
         held = self._assigned(tp, from_offset)

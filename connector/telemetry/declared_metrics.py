@@ -39,7 +39,9 @@ TIER_RECORDS_READ = _counter("tier_records_read", "Records read from retry tiers
 TIER_RECORDS_HOPPED = _counter("tier_records_hopped", "Tier records written on to another tier, not yet due.")
 PARKED_RECORDS_READ = _counter("parked_records_read", "Parked records read again after a resume.")
 LETTERS_UNREADABLE = _counter(
-    "letters_unreadable", "Records of the parked topic that are no letters of ours: passed over. Alert on it."
+    "letters_unreadable",
+    "Records of the parked topic that cannot be read: replay waits at letters of another version, and passes "
+    "over what is no letter. Alert on it.",
 )
 
 # Deliveries taken = accepted + to tiers + parked + dead + dropped copies + released + in hand.

@@ -35,7 +35,11 @@ class LetterLogContract:
 
         extents = await letters.extents(two[0].topic)
 
-        assert extents == {0: Extent(start=0, end=0), 1: Extent(start=0, end=3)}
+        id_ = extents[0].topic_id
+        assert extents == {
+            0: Extent(topic_id=id_, start=0, end=0),
+            1: Extent(topic_id=id_, start=0, end=3),
+        }
 
     async def test_a_partition_is_read_bite_by_bite(
         self, bed: Any, letters: LetterLog, two: list[TopicPartition]

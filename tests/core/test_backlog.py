@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +12,9 @@ from connector.core.backlog import begin_at, merged, opened
 from connector.core.sharing import BacklogNews
 
 
-def news(openings: int, *, is_done: bool = False, at: int = 0) -> BacklogNews:
+def news(openings: int, *, is_done: bool = False, at: int = 0, topic_id: str = "id") -> BacklogNews:
     return BacklogNews(
-        subscription_id="acme", at_ms=7, openings=openings, cursor={0: at}, is_done=is_done
+        subscription_id="acme", at_ms=7, openings=openings, topic_id=topic_id, cursor={0: at}, is_done=is_done
     )
 
 
@@ -21,7 +23,9 @@ def test_the_first_opening_has_no_cursor_and_a_later_one_keeps_it() -> None:
 
     again = opened(news(4, is_done=True, at=90), "acme", now_ms=7)
 
-    assert first == BacklogNews(subscription_id="acme", at_ms=7, openings=1, cursor={}, is_done=False)
+    assert first == BacklogNews(
+        subscription_id="acme", at_ms=7, openings=1, topic_id="", cursor={}, is_done=False
+    )
     assert again == news(5, at=90)
 
 
@@ -70,9 +74,24 @@ def test_in_whatever_order_it_is_heard_all_agree_on_whether_something_is_left(
     assert (known.openings, known.is_done) == max((one.openings, one.is_done) for one in told)
 
 
+def test_a_cursor_that_is_moved_comes_with_the_topic_it_is_of() -> None:
+    late = news(1, at=9, topic_id="new")
+
+    assert merged(news(2, at=5, topic_id="old"), late) == news(2, at=9, topic_id="new")
+
+
 @pytest.mark.parametrize(
     ("cursor", "begins"),
     [({}, 10), ({1: 40}, 10), ({0: 40}, 40), ({0: 100}, 100), ({0: 9}, 10), ({0: 101}, 10)],
 )
 def test_a_replay_begins_at_the_cursor_or_where_the_log_does(cursor: dict[int, int], begins: int) -> None:
-    assert begin_at(cursor, 0, start=10, end=100) == begins
+    backlog = replace(news(1), cursor=cursor)
+
+    assert begin_at(backlog, 0, topic_id="id", start=10, end=100) == begins
+
+
+@pytest.mark.parametrize(
+    ("told", "found", "begins"), [("a", "b", 10), ("a", "a", 40), ("a", "", 40), ("", "b", 40), ("", "", 40)]
+)
+def test_a_cursor_of_another_topic_says_nothing(told: str, found: str, begins: int) -> None:
+    assert begin_at(news(1, at=40, topic_id=told), 0, topic_id=found, start=10, end=100) == begins

@@ -42,8 +42,9 @@ WORKER = WorkerNews(
     worker="w1", at_ms=1_700_000_000_000, parking=("partner-a", "partner-b"), is_leaving=False
 )
 BACKLOG = BacklogNews(
-    subscription_id="partner-a", at_ms=1_700_000_000_000, openings=3, cursor={10: 7, 2: 99}, is_done=True
-)
+    subscription_id="partner-a", at_ms=1_700_000_000_000, openings=3, topic_id="Zm9v",
+    cursor={10: 7, 2: 99}, is_done=True,
+)  # fmt: skip
 
 _NUMBERS = st.integers(0, 2**53 - 1)
 _IDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=64)
@@ -82,6 +83,7 @@ _NEWS = st.one_of(
         subscription_id=_IDS,
         at_ms=_NUMBERS,
         openings=_NUMBERS,
+        topic_id=_TEXTS,
         cursor=st.dictionaries(st.integers(0, 9_999_999_999), _NUMBERS, max_size=5),
         is_done=st.booleans(),
     ),
@@ -113,7 +115,7 @@ def changed(news: EndpointNews | WorkerNews | BacklogNews, **members: Any) -> Ne
         (
             BACKLOG,
             b"backlog/partner-a",
-            b'{"v":1,"at_ms":1700000000000,"openings":3,"cursor":{"2":99,"10":7},"is_done":true}',
+            b'{"v":1,"at_ms":1700000000000,"openings":3,"topic_id":"Zm9v","cursor":{"2":99,"10":7},"is_done":true}',
         ),
     ],
 )
@@ -228,6 +230,7 @@ def test_members_of_a_worker_are_checked(members: dict[str, object], why: str) -
     ("members", "why"),
     [
         ({"openings": -1}, "openings is not a whole number from 0 on"),
+        ({"topic_id": 1}, "topic_id is not a text of at most 1024 characters"),
         ({"cursor": [1]}, "cursor is not an object"),
         ({"cursor": {"one": 1}}, "cursor has a partition that is no number"),
         ({"cursor": {"-1": 1}}, "cursor has a partition that is no number"),
@@ -239,6 +242,10 @@ def test_members_of_a_worker_are_checked(members: dict[str, object], why: str) -
 )
 def test_members_of_a_backlog_are_checked(members: dict[str, object], why: str) -> None:
     assert changed(BACKLOG, **members) == Fault("backlog/partner-a", why)
+
+
+def test_a_backlog_told_without_a_topic_id_is_of_an_unknown_one() -> None:
+    assert changed(BACKLOG, topic_id=None) == replace(BACKLOG, topic_id="")
 
 
 BREAKER = {"state": "open", "until_ms": 1, "cool_down_ms": 1, "failures": 1, "why": "", "opened_ms": -1}

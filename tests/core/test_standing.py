@@ -37,7 +37,9 @@ def endpoint(**changes: Any) -> EndpointNews:
 
 
 def backlog(*, is_done: bool) -> BacklogNews:
-    return BacklogNews(subscription_id="a", at_ms=5_000, openings=1, cursor={0: 12}, is_done=is_done)
+    return BacklogNews(
+        subscription_id="a", at_ms=5_000, openings=1, topic_id="", cursor={0: 12}, is_done=is_done
+    )
 
 
 def worker(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from connector.core.headers import Decoded, decode
+from connector.core.record import Headers, Record
 from connector.core.sharing import BacklogNews, encode
 from connector.core.sharing import decode as decode_news
 from connector.core.subscription import Subscription
-from connector.core.topic_names import parked_topic, tier_topic
+from connector.core.topic_names import dead_letters_topic, parked_topic, tier_topic
 from connector.engine.ports import NotWritten, TopicPartition
+from connector.engine.tiers import UNHEARD_GRACE_MS
 from tests.support.fake_board import FakeBoard, FakeTopic
 from tests.support.fake_kafka import PREFIX, Cluster
 from tests.support.virtual_time import VirtualClock, virtual
@@ -243,7 +246,7 @@ async def test_a_done_that_is_out_of_date_closes_nothing() -> None:
     two = Two()
     await asyncio.sleep(3)
     await two.park(5)
-    late = BacklogNews(subscription_id="acme", at_ms=0, openings=1, cursor={0: 0}, is_done=True)
+    late = BacklogNews(subscription_id="acme", at_ms=0, openings=1, topic_id="", cursor={0: 0}, is_done=True)
 
     two.topic.append(*encode(late))
     await asyncio.sleep(2)
@@ -260,7 +263,7 @@ async def test_a_done_by_one_who_has_not_heard_that_we_park_is_opened_again() ->
     two = Two()
     await asyncio.sleep(3)
     await two.park(5)
-    done = BacklogNews(subscription_id="acme", at_ms=0, openings=9, cursor={}, is_done=True)
+    done = BacklogNews(subscription_id="acme", at_ms=0, openings=9, topic_id="", cursor={}, is_done=True)
 
     two.topic.append(*encode(done))
     await asyncio.sleep(2)
@@ -367,6 +370,30 @@ async def test_no_more_than_five_hundred_are_unacknowledged_and_all_go_on_when_t
 
 
 @virtual
+async def test_no_more_than_sixteen_mebibytes_are_unacknowledged() -> None:
+    two = Two()
+    await asyncio.sleep(3)
+    await two.pause()
+    await asyncio.sleep(1)
+    for n in range(60):
+        two.cluster.append("post.created", b"1" * 900_000, partition=n % 2)
+    await two.until(lambda: two.parked == 60, "all of it is parked")
+    two.cluster.write_faults_by_topic[TIER_PARTITIONS[0].topic] = NotWritten("passing", "the broker is away")
+
+    await two.resume()
+    await asyncio.sleep(60)
+    unacknowledged = two.first.worker.in_hand().records
+    two.check_books()
+    two.cluster.write_faults_by_topic.clear()
+    await two.until_replayed()
+    await asyncio.sleep(10)
+
+    assert unacknowledged == (16 << 20) // 900_000
+    assert len(two.accepted) == 60
+    two.check_books()
+
+
+@virtual
 async def test_a_process_that_is_full_replays_nothing_until_it_has_room() -> None:
     two = Two()
     await asyncio.sleep(3)
@@ -431,7 +458,8 @@ async def test_a_cursor_beyond_the_end_is_of_another_log() -> None:
     await asyncio.sleep(3)
     await two.park(5)
     news = BacklogNews(
-        subscription_id="acme", at_ms=0, openings=2, cursor={0: 99, 1: 99, 2: 99}, is_done=False
+        subscription_id="acme", at_ms=0, openings=2, topic_id="", cursor={0: 99, 1: 99, 2: 99},
+        is_done=False,
     )
     two.topic.append(*encode(news))
 
@@ -444,7 +472,7 @@ async def test_a_cursor_beyond_the_end_is_of_another_log() -> None:
 
 
 @virtual
-async def test_letters_that_cannot_be_read_are_passed_over_counted_and_told() -> None:
+async def test_records_that_are_no_letters_are_passed_over_counted_and_told() -> None:
     two = Two()
     await asyncio.sleep(3)
     two.cluster.append(PARKED, b"stray", partition=0)
@@ -460,10 +488,231 @@ async def test_letters_that_cannot_be_read_are_passed_over_counted_and_told() ->
 
     assert len(two.accepted) == 10
     assert two.first.worker.accounts.letters_unreadable == 3
-    (told,) = two.first.log.said("parked letters that cannot be read are passed over")
+    (told,) = two.first.log.said("records of the parked topic that are no letters are passed over")
     assert told["count"] == 3
     assert told["first"].startswith("webhooks.parked[0]@0: The header 'webhook.v' is missing")
     assert two.parked == 13
+    two.check_books()
+
+
+def _of_another_version(two: Two, headers: Headers) -> Record:
+    return two.cluster.append(PARKED, b"1", partition=0, headers=[("webhook.v", b"2"), *headers])
+
+
+@virtual
+async def test_a_letter_of_another_version_stops_the_replay_there_and_is_told_once() -> None:
+    two = Two()
+    await asyncio.sleep(3)
+    await two.park(20)
+    two.cluster.partitions[PARKED] = 1
+    unread = _of_another_version(two, [("webhook.subscription-id", b"acme")])
+    two.cluster.partitions[PARKED] = 3
+    before = two.cluster.topics[PARKED][0][: unread.offset]
+    two.produce(20)
+    await two.until(lambda: two.parked == 81, "more is parked behind it")
+
+    await two.resume()
+    await asyncio.sleep(300)
+
+    behind = len(two.cluster.topics[PARKED][0]) - unread.offset - 1
+    assert before
+    assert behind > 0
+    assert len(two.accepted) == 80 - behind
+    assert two.backlog.cursor[0] == unread.offset
+    assert not two.backlog.is_done
+    assert two.first.worker.accounts.letters_unreadable == 1
+    (told,) = two.first.log.said("a parked letter cannot be read; its replay waits there")
+    assert told == {
+        "subscription": "acme",
+        "letter": str(unread),
+        "why": "The headers are of version b'2'; this release reads version 1.",
+    }
+    two.check_books()
+
+
+@virtual
+async def test_once_a_version_leads_that_can_read_it_the_rest_is_replayed() -> None:
+    two = Two()
+    await asyncio.sleep(3)
+    await two.park(20)
+    log = two.cluster.topics[PARKED][0]
+    letter = log[1]
+    log[1] = replace(letter, headers=tuple((n, b"2" if n == "webhook.v" else v) for n, v in letter.headers))
+    await two.resume()
+    await asyncio.sleep(60)
+    before = len(two.accepted)
+
+    log[1] = letter  # as a later release would see it
+    await two.until_replayed()
+
+    assert before == 40 - len(log) + 1
+    assert len(two.accepted) == 40
+    assert two.accepted == Counter(two.accepted.keys())
+
+
+@virtual
+async def test_what_one_cannot_have_read_holds_up_no_other() -> None:
+    two = Two()
+    names = ("acme", "other")
+    for world in (two.first, two.second):
+        world.worker.view([subscription(one, ladder_ms=TIERS, paused=True) for one in names], TIERS)
+    await asyncio.sleep(3)
+    _of_another_version(two, [("webhook.subscription-id", b"acme")])
+    two.produce(20)
+    await two.until(lambda: two.parked == 81, "all of it is parked")
+
+    for world in (two.first, two.second):
+        world.worker.view([subscription(one, ladder_ms=TIERS) for one in names], TIERS)
+    await two.until(lambda: two.first.worker.knowledge.backlogs["other"].is_done, "the other is replayed")
+    await asyncio.sleep(5)
+
+    assert two.first.accepted("other") == 40
+    assert 0 < two.first.accepted("acme") < 40
+    assert not two.backlog.is_done
+
+
+@virtual
+async def test_a_letter_that_does_not_say_whose_it_is_stops_everybody_there() -> None:
+    two = Two()
+    await asyncio.sleep(3)
+    _of_another_version(two, [])
+    await two.pause()
+    await asyncio.sleep(1)
+    two.produce(20)
+    await two.until(lambda: two.parked == 41, "all of it is parked")
+
+    await two.resume()
+    await asyncio.sleep(60)
+
+    assert two.backlog.cursor[0] == 0
+    assert not two.backlog.is_done
+    assert len(two.accepted) == 41 - len(two.cluster.topics[PARKED][0])
+    assert two.first.worker.accounts.letters_unreadable == 1
+
+
+@virtual
+async def test_a_topic_made_anew_is_replayed_from_its_start_whatever_the_cursor_says() -> None:
+    two = Two()
+    two.cluster.topic_ids[PARKED] = "first"
+    await asyncio.sleep(3)
+    await two.park(20)
+    await two.resume()
+    await two.until_replayed()
+    told = two.backlog
+
+    two.cluster.topics[PARKED].clear()
+    two.cluster.topic_ids[PARKED] = "second"
+    await two.park(60)
+    await two.resume()
+    await two.until_replayed()
+
+    assert told.topic_id == "first"
+    assert two.backlog.topic_id == "second"
+    assert len(two.accepted) == 160
+    assert two.first.worker.accounts.jumps["recreated"] == 3
+    assert two.first.worker.accounts.offsets_lost == 0
+    assert [one["to_offset"] for one in two.first.log.said("position moved")] == [0, 0, 0]
+
+
+# ── of whom nobody hears any more ───────────────────────────────────────────────────────────────
+
+
+@virtual
+async def test_what_is_parked_for_a_subscription_that_was_removed_becomes_dead_after_the_grace() -> None:
+    two = Two()
+    await asyncio.sleep(3)
+    await two.park(5)
+
+    for world in (two.first, two.second):
+        world.worker.view([subscription("other", ladder_ms=TIERS)], TIERS)
+    await asyncio.sleep(UNHEARD_GRACE_MS / 1_000 - 10)
+    before = len(two.cluster.letters(dead_letters_topic(PREFIX)))
+    await asyncio.sleep(15)
+
+    dead = [decode(letter.headers) for letter in two.cluster.letters(dead_letters_topic(PREFIX))]
+    assert before == 0
+    assert [one.trail.reason for one in dead if isinstance(one, Decoded)] == ["deleted"] * 10
+    assert two.backlog.is_done
+    assert two.first.worker.accounts.dead["deleted"] == 10
+    (told,) = two.first.log.said("a subscription is gone for which something may lie parked")
+    assert told["subscription"] == "acme"
+    two.check_books()
+
+
+@virtual
+async def test_a_subscription_that_comes_back_within_the_grace_gets_what_was_parked() -> None:
+    two = Two()
+    await asyncio.sleep(3)
+    await two.park(5)
+
+    for _ in range(2):
+        for world in (two.first, two.second):
+            world.worker.view([], TIERS)
+        await asyncio.sleep(UNHEARD_GRACE_MS / 1_000 - 10)
+        await two.pause()
+        await asyncio.sleep(5)
+    await two.resume()
+    await two.until_replayed()
+
+    assert len(two.accepted) == 10
+    assert two.first.worker.accounts.dead == {}
+
+
+@virtual
+async def test_one_that_comes_back_while_its_letters_become_dead_gets_the_rest() -> None:
+    two = Two()
+    await asyncio.sleep(3)
+    await two.park(3_000)
+    for world in (two.first, two.second):
+        world.worker.view([], TIERS)
+    await asyncio.sleep(UNHEARD_GRACE_MS / 1_000 - 10)
+    await two.until(lambda: two.cluster.letters(dead_letters_topic(PREFIX)), "it is given up")
+
+    await two.resume()
+    await two.until_replayed()
+
+    dead = len(two.cluster.letters(dead_letters_topic(PREFIX)))
+    assert 0 < dead < 3_000
+    assert len(two.accepted) == 6_000 - dead
+    two.check_books()
+
+
+# ── the end ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@virtual
+async def test_a_log_that_does_not_answer_holds_the_stop_up_no_longer_than_its_budget() -> None:
+    two = Two()
+    await asyncio.sleep(3)
+    await two.park(5)
+    two.first.letters.latency_s = 3_600.0
+    await two.resume()
+    await asyncio.sleep(3)
+    began_ms = two.cluster.clock.monotonic_ms()
+
+    await two.first.worker.stop()
+
+    assert two.cluster.clock.monotonic_ms() - began_ms <= LIMITS.stop_budget_ms + 1_000
+    assert len(two.first.log.said("the parked topic's reader did not stop in time")) == 1
+    two.check_books()
+
+
+@virtual
+async def test_in_a_hurry_a_read_under_way_is_broken_off() -> None:
+    two = Two()
+    await asyncio.sleep(3)
+    await two.park(5)
+    two.first.letters.latency_s = 3_600.0
+    await two.resume()
+    await asyncio.sleep(3)
+    stopping = asyncio.ensure_future(two.first.worker.stop())
+    await asyncio.sleep(0.1)
+    began_ms = two.cluster.clock.monotonic_ms()
+
+    two.first.worker.hurry()
+    await stopping
+
+    assert two.cluster.clock.monotonic_ms() - began_ms <= 1_000
     two.check_books()
 
 

@@ -361,7 +361,7 @@ async def test_other_news_says_nothing_about_who_is_alive():
 
     a.heard(Fault("endpoint/x", "garbage"))
     a.heard(Forgotten("endpoint/a"))
-    a.heard(BacklogNews(subscription_id="x", at_ms=0, openings=1, cursor={}, is_done=False))
+    a.heard(BacklogNews(subscription_id="x", at_ms=0, openings=1, topic_id="", cursor={}, is_done=False))
 
     assert a.live() == {"a"}
 

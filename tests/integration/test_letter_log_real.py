@@ -39,7 +39,8 @@ class TestApacheKafka(LetterLogContract):
             await letters.read(two[0], 1, 4)
         extents = await letters.extents(two[0].topic)
 
-        assert extents[0] == Extent(start=3, end=4)
+        assert extents[0] == Extent(topic_id=extents[0].topic_id, start=3, end=4)
+        assert extents[0].topic_id
         assert await read_all(letters, two[0], 3, 4) == [b"3"]
 
     async def test_no_group_comes_to_be(

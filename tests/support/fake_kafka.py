@@ -47,7 +47,7 @@ class Cluster:
     ``write_faults`` are given to the next writes in turn, those of ``write_faults_by_topic`` to every
     write to that topic; ``lost_acks`` writes are made and reported as failed all the same. ``log_starts`` is
     where an operator has cut a log, and while ``is_unreadable`` none can be read by hand; members of groups
-    do not notice. ``on_commit`` is told of every commit that is taken.
+    do not notice, nor do they of ``topic_ids``. ``on_commit`` is told of every commit that is taken.
     """
 
     def __init__(self, clock: VirtualClock) -> None:
@@ -60,6 +60,7 @@ class Cluster:
         self.write_faults_by_topic: dict[str, NotWritten] = {}
         self.lost_acks = 0
         self.log_starts: defaultdict[TopicPartition, int] = defaultdict(int)
+        self.topic_ids: defaultdict[str, str] = defaultdict(str)
         self.is_unreadable = False
         self.on_append: list[Callable[[], None]] = []
         self.on_commit: Callable[[str, Commit], None] = lambda group, commit: None

@@ -11,11 +11,12 @@ from tests.support.fake_kafka import LATENCY_S, Cluster
 
 
 class FakeLetterLog:
-    """``reads`` are the places where reads began."""
+    """``reads`` are the places where reads began; ``latency_s`` is how long an answer takes."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self.reads: list[tuple[TopicPartition, int]] = []
+        self.latency_s = LATENCY_S
         self.is_closed = False
 
     async def extents(self, topic: str) -> Mapping[int, Extent]:
@@ -40,10 +41,11 @@ class FakeLetterLog:
 
     def _extent(self, tp: TopicPartition) -> Extent:
         start = self._cluster.log_starts[tp]
-        return Extent(start=start, end=max(start, len(self._cluster.topics[tp.topic][tp.partition])))
+        end = max(start, len(self._cluster.topics[tp.topic][tp.partition]))
+        return Extent(topic_id=self._cluster.topic_ids[tp.topic], start=start, end=end)
 
     async def _answer(self) -> None:
         assert not self.is_closed, "nothing is asked of what is closed"
-        await asyncio.sleep(LATENCY_S)
+        await asyncio.sleep(self.latency_s)
         if self._cluster.is_unreadable:
             raise Unreadable("the brokers are down")
