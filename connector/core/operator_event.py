@@ -25,6 +25,17 @@ OPERATOR_EVENT_TYPES: Final = (DISABLED, ENABLED)
 OperatorEventType = Literal["connector.subscription.disabled", "connector.subscription.enabled"]
 
 
+def reserved_fault(event_type: str) -> str:
+    """What is wrong with an event type that somebody else's events are to have, as a sentence with the cure;
+    empty when it is free."""
+    if not event_type.startswith(OPERATOR_PREFIX):
+        return ""
+    return (
+        f"The event's type {event_type!r} begins with {OPERATOR_PREFIX!r}, which is kept for what the "
+        "connector itself tells: map it to another."
+    )
+
+
 def wants_operator_events(subscription: Subscription) -> bool:
     """Whether one of its patterns names them."""
     return any(pattern.startswith(OPERATOR_PREFIX) for pattern in subscription.events)

@@ -12,6 +12,7 @@ from typing import assert_never
 from connector.core.accounts import Accounts
 from connector.core.event import Decoded, Event, NeedsSchema, Poison, Skipped
 from connector.core.ledger import Regressed, Ticket
+from connector.core.operator_event import OPERATOR_PREFIX, reserved_fault
 from connector.core.record import Record
 from connector.engine.departures import Departures
 from connector.engine.dispatcher import Dispatcher
@@ -32,7 +33,8 @@ class EventIntake:
     """Implements :class:`~connector.engine.intake.Intake` for source topics.
 
     ``poison_run_max``: so many poison records in a row hold their partition, since a whole topic of
-    poison is a wrong format in the settings and not a thousand bad records.
+    poison is a wrong format in the settings and not a thousand bad records. ``operator_topic`` alone may
+    give events of the connector's own types.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class EventIntake:
         accounts: Accounts,
         clock: Clock,
         poison_run_max: int,
+        operator_topic: str,
     ) -> None:
         self._decode = decoder.decode
         self._schemas = schemas
@@ -57,6 +60,7 @@ class EventIntake:
         self._accounts = accounts
         self._clock = clock
         self._poison_run_max = poison_run_max
+        self._operator_topic = operator_topic
 
     def take(self, flow: Flow, record: Record) -> Taken | NotDue | Held:
         if flow.poison_run >= self._poison_run_max:
@@ -81,6 +85,8 @@ class EventIntake:
 
     def _become(self, flow: Flow, ticket: Ticket, record: Record, decoded: Decoded) -> None:
         match decoded:
+            case Event(type=forged) if self._is_forged(forged, record):
+                self._become(flow, ticket, record, Poison("unmapped", reserved_fault(forged)))
             case Event():
                 flow.poison_run = 0
                 self._spread(ticket, record, decoded)
@@ -103,6 +109,9 @@ class EventIntake:
                 self._settlement.settle_record(ticket)
             case _:
                 assert_never(decoded)
+
+    def _is_forged(self, event_type: str, record: Record) -> bool:
+        return event_type.startswith(OPERATOR_PREFIX) and record.topic != self._operator_topic
 
     def _spread(self, ticket: Ticket, record: Record, event: Event) -> None:
         lanes = self._lanes.matching(event.type)

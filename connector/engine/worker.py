@@ -18,6 +18,7 @@ from connector.core.composer import Composer
 from connector.core.disabling import DisableRules
 from connector.core.outage import Outage
 from connector.core.subscription import Subscription
+from connector.core.topic_names import operator_events_topic
 from connector.engine.backlog import BacklogReplay
 from connector.engine.departures import Departures
 from connector.engine.dispatcher import Dispatcher, DispatchLimits
@@ -154,6 +155,7 @@ class Worker:
             accounts=self.accounts,
             clock=clock,
             poison_run_max=limits.poison_run_max,
+            operator_topic=operator_events_topic(prefix),
         )
         self.pumps = [pump("source", source, events, limits.flow)]
         if tier_source is not None:

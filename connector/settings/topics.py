@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, FilePath, model_validator
 
-from connector.avro.topic_format import EventMapping, TopicFormat
+from connector.avro.topic_format import DeleteEvent, EventMapping, TopicFormat, TopicMap
+from connector.core.operator_event import reserved_fault
 from connector.declared.explain import FaultAt
 from connector.settings.lists import Commas
 from connector.settings.mapping import MappingSettings, Tombstones
@@ -74,7 +75,22 @@ class TopicSettings(MappingSettings):
             raise FaultAt(("schema_file",), "goes with format: avro, and is needed there")
         if self.format == "json" and self.reader_schema_file is not None:
             raise FaultAt(("reader_schema_file",), "goes with Avro; JSON has no schema")
+        for event_type in self.fixed_types:
+            if fault := reserved_fault(event_type):
+                raise FaultAt((), fault)
         return self
+
+    @property
+    def fixed_types(self) -> frozenset[str]:
+        """The event types that these settings name themselves, whatever the records say."""
+        types: set[str] = set()
+        if isinstance(self.type, TopicMap):
+            types.update(self.type.types.values())
+        if self.name is not None and isinstance(self.type, TopicMap | None):
+            types.add(self.type.types.get(self.name, self.name) if self.type else self.name)
+        if isinstance(self.tombstones, DeleteEvent):
+            types.add(self.tombstones.type)
+        return frozenset(types)
 
     @property
     def regex(self) -> str:

@@ -10,7 +10,9 @@ from typing import Any
 from connector.core.breaker import BreakerRules
 from connector.core.dialect import DIALECTS
 from connector.core.disabling import Disabled, DisableRules
-from connector.core.topic_names import operator_events_topic, parked_topic
+from connector.core.event import Event
+from connector.core.headers import DecodedPoison, decode_dead
+from connector.core.topic_names import dead_letters_topic, operator_events_topic, parked_topic
 from connector.engine.operator_events import PENDING_MAX
 from connector.engine.ports import NotWritten, TopicPartition
 from tests.support.fake_board import FakeBoard, FakeTopic
@@ -161,3 +163,60 @@ async def test_more_events_than_may_wait_are_told_in_the_log_alone() -> None:
         world.worker._operator_events.enabled(f"s{number}", was)
 
     assert world.log.said("an operator event is lost: too many wait") == [{"subscription": f"s{PENDING_MAX}"}]
+
+
+@virtual
+async def test_why_an_event_cannot_be_written_is_said_once() -> None:
+    world = failing()
+    world.cluster.write_faults_by_topic[EVENTS] = NotWritten("forbidden", "no permission to write")
+    world.start([ACME])
+    world.fill(3)
+    await asyncio.sleep(30)
+    first = list(world.log.said("operator events cannot be written; trying again"))
+
+    world.cluster.write_faults_by_topic[EVENTS] = NotWritten("passing", "the broker is away")
+    await asyncio.sleep(30)
+
+    assert first == [{"why": "no permission to write"}]
+    assert world.log.said("operator events cannot be written; trying again") == [
+        *first, {"why": "the broker is away"}
+    ]  # fmt: skip
+
+
+# ── types that nobody else may use ──────────────────────────────────────────────────────────────
+
+
+@virtual
+async def test_an_event_that_pretends_to_be_ours_is_poison() -> None:
+    world = World.new()
+    forged = Event("connector.subscription.disabled", "evt_1", 1_700_000_000_000_000, 3, b"{}")
+    world.decoder.outcomes[b"forged"] = forged
+    world.start([subscription("operations", events=("connector.**",)), subscription("partner")])
+    world.cluster.append("post.created", b"forged")
+    world.fill(1)
+
+    await asyncio.sleep(3)
+
+    assert (world.accepted("operations"), world.accepted("partner")) == (0, 1)
+    (dead,) = world.cluster.letters(dead_letters_topic(PREFIX))
+    poison = decode_dead(dead.headers)
+    assert isinstance(poison, DecodedPoison)
+    assert poison.trail.code == "unmapped"
+    assert poison.trail.detail == (
+        "The event's type 'connector.subscription.disabled' begins with 'connector.', which is kept for what "
+        "the connector itself tells: map it to another."
+    )
+    assert world.problems() == []
+
+
+@virtual
+async def test_what_comes_from_our_own_topic_is_no_forgery() -> None:
+    world = World.new()
+    ours = Event("connector.subscription.disabled", "evt_1", 1_700_000_000_000_000, 3, b"{}")
+    world.decoder.outcomes[b"ours"] = ours
+    world.start([subscription("operations", events=("connector.**",))], [TopicPartition(EVENTS, 0)])
+    world.cluster.append(EVENTS, b"ours")
+
+    await asyncio.sleep(3)
+
+    assert world.accepted("operations") == 1

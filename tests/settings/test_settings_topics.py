@@ -197,3 +197,32 @@ sender: {proxy: "http://egress.internal:3128"}
     assert rules.defaults.proxy == "http://egress.internal:3128"
     assert rules.proxy_fault("http://10.1.2.3:3128") == ""
     assert "http://host:port" in rules.proxy_fault("socks5://10.1.2.3:1080")
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "connector.restarted",
+        "{name: connector.restarted, type: {map: {other: x}}}",
+        "{name: restarts, type: {map: {restarts: connector.restarted}}}",
+        "{pattern: 're.*', type: {map: {restarts: connector.restarted}}}",
+        "{name: restarts, tombstones: {delete_event: connector.restarted}}",
+    ],
+)
+def test_a_type_that_is_kept_for_the_connector_is_refused_with_the_cure(tmp_path: Path, topic: str) -> None:
+    told = r"'connector\.restarted' begins with 'connector\.'.*map it to another"
+
+    with pytest.raises(SettingsError, match=told):
+        _settings(tmp_path, f"topics: [{topic}]")
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "{name: connector.restarted, type: {map: {connector.restarted: restarted}}}",
+        "{name: connector.restarted, type: {field: kind}}",
+        "connectors.restarted",
+    ],
+)
+def test_a_topic_named_like_one_may_be_mapped_to_another(tmp_path: Path, topic: str) -> None:
+    assert len(_settings(tmp_path, f"topics: [{topic}]").topics) == 1
