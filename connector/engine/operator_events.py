@@ -34,6 +34,7 @@ class OperatorEvents:
         self._clock = clock
         self._log = log
         self._pending = 0
+        self._trouble = ""
         self._agreeing: dict[asyncio.TimerHandle, Callable[[], None]] = {}
         self._is_closing = False
 
@@ -78,6 +79,11 @@ class OperatorEvents:
         )
 
     def _written(self, key: bytes, value: bytes, failure: NotWritten | None) -> None:
+        if failure is None:
+            self._trouble = ""
+        elif failure.detail != self._trouble:
+            self._trouble = failure.detail
+            self._log.error("operator events cannot be written; trying again", why=failure.detail)
         if failure is None or self._is_closing:
             self._pending -= 1
             return
