@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Final, assert_never
 
 import orjson
@@ -32,9 +33,12 @@ class EndpointNews:
 
     ``disabled`` is ``None`` while it is enabled. ``failing_since_ms`` and ``failed_attempts`` are the run of
     failures (0: none). ``reset_at_ms`` is when an operator last had all this forgotten (0: never).
+    ``url_digest`` says of which URL all this was learnt (:func:`digest_of`): the subscription may lead to
+    another one by now. Empty in news of a release that did not tell it.
     """
 
     subscription_id: str
+    url_digest: str
     worker: str
     at_ms: int
     breaker: BreakerSnapshot
@@ -42,6 +46,10 @@ class EndpointNews:
     failing_since_ms: int
     failed_attempts: int
     reset_at_ms: int
+
+    def are_of(self, url: str) -> bool:
+        """Whether they hold for ``url``, as far as they tell."""
+        return self.url_digest in ("", digest_of(url))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +97,11 @@ class Fault:
 News = EndpointNews | WorkerNews | BacklogNews | Forgotten
 
 
+def digest_of(url: str) -> str:
+    """Short, and enough to tell a subscription's URLs apart; they themselves may be secret."""
+    return blake2b(url.encode(), digest_size=8).hexdigest()
+
+
 # ── writing ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -97,6 +110,7 @@ def encode(news: EndpointNews | WorkerNews | BacklogNews) -> tuple[bytes, bytes]
     match news:
         case EndpointNews():
             content = {
+                "url_digest": news.url_digest,
                 "worker": news.worker,
                 "at_ms": news.at_ms,
                 "breaker": _breaker_content(news.breaker),
@@ -175,6 +189,7 @@ def _read(key: bytes | None, value: bytes | None) -> News:
         case "endpoint":
             return EndpointNews(
                 subscription_id=id_,
+                url_digest=members.text("url_digest") if members.has("url_digest") else "",
                 worker=members.text("worker"),
                 at_ms=members.number("at_ms"),
                 breaker=_read_breaker(members.members("breaker")),

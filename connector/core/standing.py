@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from connector.core.breaker import RETRY_AFTER, Breaker, BreakerRules, BreakerSnapshot
 from connector.core.disabling import Disabled
-from connector.core.sharing import BacklogNews, EndpointNews, Fault, Forgotten, WorkerNews, decode
+from connector.core.sharing import BacklogNews, EndpointNews, Fault, Forgotten, WorkerNews, decode, digest_of
 from connector.core.subscription import Subscription
 
 State = Literal["disabled", "held off", "open", "paused", "well"]
@@ -103,6 +103,8 @@ def standing(subscription: Subscription, board: Known, alive: Iterable[WorkerNew
     """How ``subscription`` stands by what lies on the ``board``."""
     id_ = subscription.id
     news, backlog = board.endpoints.get(id_), board.backlogs.get(id_)
+    if news is not None and not news.are_of(subscription.url):
+        news = None
     disabled = news.disabled if news is not None else None
     parking = tuple(one.worker for one in alive if id_ in one.parking)
     return Standing(
@@ -122,12 +124,13 @@ def standing(subscription: Subscription, board: Known, alive: Iterable[WorkerNew
     )
 
 
-def reset(subscription_id: str, before: EndpointNews | None, *, now_ms: int) -> EndpointNews:
-    """News by which every worker forgets what it has learnt of the endpoint. It counts as later than any
-    reset ``before``, whose clock may have been ahead of ours."""
+def reset(subscription_id: str, url: str, before: EndpointNews | None, *, now_ms: int) -> EndpointNews:
+    """News by which every worker forgets what it has learnt of the endpoint at ``url``. It counts as later
+    than any reset ``before``, whose clock may have been ahead of ours."""
     at_ms = max(now_ms, before.reset_at_ms + 1 if before is not None else 0)
     return EndpointNews(
         subscription_id=subscription_id,
+        url_digest=digest_of(url),
         worker=OPERATOR,
         at_ms=now_ms,
         breaker=_CLOSED,

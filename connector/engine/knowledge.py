@@ -8,6 +8,8 @@ Parking is told in two steps, each heard back before the next: for whom this wor
 backlog is open again. So whoever knows of an opening knows who parks, and replays nothing yet; only then is
 anything parked.
 
+What was learnt of another URL than the subscription has here is not applied.
+
 A breaker judges for itself (:meth:`~connector.core.breaker.Breaker.adopt`). *Disabled* holds until a reset
 that is later: an operator's, or that of a worker whose probe succeeded.
 """
@@ -26,6 +28,7 @@ from connector.core.sharing import (
     Forgotten,
     WorkerNews,
     decode,
+    digest_of,
     encode,
 )
 from connector.engine.lane import Lane
@@ -178,6 +181,10 @@ class Knowledge:
     def _apply(self, lane: Lane, news: EndpointNews) -> None:
         now_ms = self._clock.now_ms()
         has_changed = False
+        if not news.are_of(lane.subscription.url):
+            if news.reset_at_ms < lane.reset_at_ms:
+                self.tell(lane)  # of the URL it had before
+            return
         if news.reset_at_ms > lane.reset_at_ms:
             lane.forget(news.reset_at_ms)
             has_changed = True
@@ -210,6 +217,7 @@ class Knowledge:
     def _news_of(self, lane: Lane) -> EndpointNews:
         return EndpointNews(
             subscription_id=lane.subscription.id,
+            url_digest=digest_of(lane.subscription.url),
             worker=self._worker_id,
             at_ms=self._clock.now_ms(),
             breaker=lane.breaker.snapshot(),

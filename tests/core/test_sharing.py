@@ -21,12 +21,14 @@ from connector.core.sharing import (
     News,
     WorkerNews,
     decode,
+    digest_of,
     encode,
     key_of,
 )
 
 ENDPOINT = EndpointNews(
     subscription_id="partner-a",
+    url_digest=digest_of("https://partner-a.example/hooks"),
     worker="w1",
     at_ms=1_700_000_000_000,
     breaker=BreakerSnapshot(
@@ -63,6 +65,7 @@ _NEWS = st.one_of(
     st.builds(
         EndpointNews,
         subscription_id=_IDS,
+        url_digest=_TEXTS,
         worker=_TEXTS,
         at_ms=_NUMBERS,
         breaker=_BREAKERS,
@@ -102,7 +105,8 @@ def changed(news: EndpointNews | WorkerNews | BacklogNews, **members: Any) -> Ne
         (
             ENDPOINT,
             b"endpoint/partner-a",
-            b'{"v":1,"worker":"w1","at_ms":1700000000000,"breaker":{"state":"open","until_ms":1700000030000,'
+            b'{"v":1,"url_digest":"5386246030651f34","worker":"w1","at_ms":1700000000000,'
+            b'"breaker":{"state":"open","until_ms":1700000030000,'
             b'"cool_down_ms":30000,"failures":5,"why":"http-503","opened_ms":1700000000000},"disabled":'
             b'{"since_ms":1699999000000,"why":"Gone.","probes_at_ms":1700000060000},'
             b'"failing_since_ms":1699000000000,"failed_attempts":21,"reset_at_ms":0}',
@@ -142,6 +146,18 @@ def test_a_reason_longer_than_is_read_is_cut() -> None:
 
 def test_members_that_a_later_release_added_are_ignored() -> None:
     assert changed(WORKER, mood="fine") == WORKER
+
+
+def test_news_hold_for_the_url_they_were_learnt_of() -> None:
+    assert ENDPOINT.are_of("https://partner-a.example/hooks")
+    assert not ENDPOINT.are_of("https://partner-a.example/other")
+
+
+def test_news_of_a_release_that_did_not_tell_the_url_hold_for_any() -> None:
+    news = changed(ENDPOINT, url_digest=None)
+
+    assert isinstance(news, EndpointNews)
+    assert news.are_of("https://partner-a.example/other")
 
 
 def test_an_enabled_endpoint_is_not_disabled() -> None:

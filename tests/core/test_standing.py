@@ -8,10 +8,11 @@ import pytest
 
 from connector.core.breaker import BreakerSnapshot
 from connector.core.disabling import Disabled
-from connector.core.sharing import BacklogNews, EndpointNews, WorkerNews, decode, encode
+from connector.core.sharing import BacklogNews, EndpointNews, WorkerNews, decode, digest_of, encode
 from connector.core.standing import OPERATOR, Standing, known, reset, standing
 from tests.support.world import subscription
 
+URL = "https://a.example/hooks"
 CLOSED = BreakerSnapshot(state="closed", until_ms=0, cool_down_ms=30_000, failures=0, why="", opened_ms=-1)
 OPEN = BreakerSnapshot(
     state="open", until_ms=9_000, cool_down_ms=30_000, failures=5, why="connect", opened_ms=4_000
@@ -25,6 +26,7 @@ DISABLED = Disabled(since_ms=3_000, why="20 attempts in a row have failed, for 5
 def endpoint(**changes: Any) -> EndpointNews:
     told: dict[str, Any] = {
         "subscription_id": "a",
+        "url_digest": digest_of(URL),
         "worker": "w1",
         "at_ms": 4_000,
         "breaker": CLOSED,
@@ -80,6 +82,12 @@ def test_the_worst_of_what_is_known_is_the_state(
     assert (one.state, one.has_trouble) == (state, has_trouble)
 
 
+def test_what_was_learnt_of_another_url_is_not_how_it_stands() -> None:
+    one = stands(endpoint(url_digest=digest_of("https://old.example/hooks"), breaker=OPEN, disabled=DISABLED))
+
+    assert (one.state, one.disabled, one.told_by) == ("well", None, "")
+
+
 def test_a_backlog_is_parked_while_it_is_kept_and_replayed_afterwards() -> None:
     kept = stands(backlog(is_done=False), paused=True)
     disabled = stands(backlog(is_done=False), endpoint(disabled=DISABLED))
@@ -121,7 +129,7 @@ def test_what_cannot_be_read_is_kept_apart_with_its_reason() -> None:
 
 
 def test_a_reset_is_news_that_others_can_read_of_an_endpoint_that_is_well() -> None:
-    news = reset("a", endpoint(breaker=OPEN, disabled=DISABLED, failed_attempts=7), now_ms=6_000)
+    news = reset("a", URL, endpoint(breaker=OPEN, disabled=DISABLED, failed_attempts=7), now_ms=6_000)
 
     assert decode(*encode(news)) == endpoint(worker=OPERATOR, at_ms=6_000, reset_at_ms=6_000)
 
@@ -130,8 +138,8 @@ def test_a_reset_is_news_that_others_can_read_of_an_endpoint_that_is_well() -> N
     ("before_ms", "at_ms"), [(0, 6_000), (5_999, 6_000), (6_000, 6_001), (99_000, 99_001)]
 )
 def test_a_reset_is_later_than_the_one_before_whatever_the_clocks_say(before_ms: int, at_ms: int) -> None:
-    assert reset("a", endpoint(reset_at_ms=before_ms), now_ms=6_000).reset_at_ms == at_ms
+    assert reset("a", URL, endpoint(reset_at_ms=before_ms), now_ms=6_000).reset_at_ms == at_ms
 
 
 def test_a_reset_of_whom_nothing_was_told_is_of_now() -> None:
-    assert reset("a", None, now_ms=6_000).reset_at_ms == 6_000
+    assert reset("a", URL, None, now_ms=6_000).reset_at_ms == 6_000

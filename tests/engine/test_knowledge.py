@@ -12,7 +12,7 @@ import pytest
 from connector.core.breaker import BreakerRules
 from connector.core.disabling import DisableRules
 from connector.core.outcome import Reply
-from connector.core.sharing import EndpointNews, encode
+from connector.core.sharing import EndpointNews, digest_of, encode
 from connector.core.subscription import Subscription
 from connector.engine.knowledge import UNREADABLE_MAX
 from connector.engine.lane import Lane
@@ -165,6 +165,7 @@ def reset_by_operator(team: Team, id_: str = "a") -> None:
     fresh = type(lane.breaker)(RULES).snapshot()
     news = EndpointNews(
         subscription_id=id_,
+        url_digest=digest_of(lane.subscription.url),
         worker="operator",
         at_ms=now_ms,
         breaker=fresh,
@@ -238,6 +239,38 @@ async def test_a_later_worker_does_not_learn_of_a_new_url_what_was_learnt_of_the
 
     assert [lane.breaker.state for lane in team.lanes()] == ["closed"] * 3
     assert late.worker.lanes.get("a") is team.lanes()[2]
+
+
+@virtual
+async def test_what_was_learnt_of_the_old_url_is_not_known_of_one_it_leads_to_after_all_were_down():
+    team = await team_of(1)
+    team.behave("a", replies(429, retry_after=b"3600"))
+    team.fill(1, 0)
+    await asyncio.sleep(2)
+    await team.worlds[0].worker.stop()
+
+    late = await team.start(subscription("a", url="https://new.example/hooks"))
+    team.fill(3, 1)
+    await asyncio.sleep(5)
+
+    assert late.worker.lanes.get("a").breaker.state == "closed"  # type: ignore[union-attr]
+    assert late.accepted("new") == 3
+
+
+@virtual
+async def test_workers_that_differ_about_the_url_neither_apply_nor_answer_each_others_news():
+    team = await team_of(1)
+    other = await team.start(subscription("a", url="https://new.example/hooks"))
+    team.behave("a", replies(429, retry_after=b"3600"))
+    team.sender.behaviour["https://new.example/hooks"] = replies(429, retry_after=b"60")
+    team.fill(1, 0)
+    await asyncio.sleep(2)
+    assert other.worker.lanes.get("a").breaker.state == "closed"  # type: ignore[union-attr]
+    team.fill(1, 1)
+    await asyncio.sleep(20)
+
+    assert [lane.breaker.state for lane in team.lanes()] == ["open", "open"]
+    assert team.told() == 2
 
 
 # ── no ping-pong ────────────────────────────────────────────────────────────────────────────────
