@@ -1,5 +1,5 @@
 """The event catalogue of the five guides: an Avro schema and a sample for each event type. Beside it, JSON
-Schemas of what the connector itself makes: the bodies it sends, the headers it writes.
+Schemas of what the connector itself makes: the bodies it sends, the headers and events it writes.
 
 A topic is named after its event type, and the value of its records is the event's data. Where two
 guides share a type there is one schema, whose optional members serve both. Standard library only, so
@@ -69,9 +69,9 @@ def envelope_schema(dialect: str) -> dict[str, Any]:
     return document
 
 
-def internal_schema(name: Literal["retry-record", "dead-letter"]) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of the headers that the connector writes on such a record, as an object of
-    texts."""
+def internal_schema(name: Literal["retry-record", "dead-letter", "operator-event"]) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of what the connector itself writes: of a letter the headers, as an object of
+    texts; of an operator event the value."""
     document: dict[str, Any] = json.loads(_folder("internal").joinpath(f"{name}.json").read_text("utf-8"))
     return document
 
