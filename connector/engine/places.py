@@ -120,6 +120,8 @@ class Places:
         lines up again."""
         for line in (self.line, self._untried, self._suspects):
             line.clear()
+        for delivery in self.flying:
+            delivery.host.line.clear()  # of a host, perhaps, that no lane leads to any more
         for lane in lanes:
             lane.host.line.clear()
             if lane.line is not self._timed:
@@ -165,8 +167,8 @@ class Places:
         line.append(lane)
 
     def _pass_on(self, lane: Lane) -> None:
-        """``lane`` has had its turn. It may have been moved up and have started nothing, or have proven itself
-        meanwhile and not used what it was moved up for: what is free is for the next in line."""
+        """``lane`` has had its turn. It may have been moved up and have started nothing, or have proven
+        itself meanwhile and not used what it was moved up for: what is free is for the next in line."""
         host = lane.host
         if host.line and host.in_flight < self._host_in_flight_max:
             self._move_up(host.line)

@@ -396,3 +396,18 @@ class PlacesMachine(RuleBasedStateMachine):
 TestNoLaneIsForgotten = PlacesMachine.TestCase
 TestNoLaneIsForgotten.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
 
+
+
+def test_a_lane_led_away_from_a_host_is_not_lined_up_again_when_a_post_there_ends():
+    state = PlacesMachine()
+    state.begin()
+    state.take(number=0, count=1, is_too_large=False)
+    state.take(number=3, count=2, is_too_large=False)  # one waits: their host is full
+    state.change(number=0, host=1, rate=None)
+    state.close()
+    state.change(number=3, host=1, rate=None)
+
+    state.run(lambda: state.places.vacate(next(iter(state.places.flying))))
+
+    state.every_lane_is_once_in_the_line_it_names()
+    state.teardown()
