@@ -177,7 +177,8 @@ class BacklogReplay:
             log=self._log,
         )
         self._scan = scan
-        self._log.info("replaying what was parked", subscriptions=sorted(backlogs), gone=sorted(gone))
+        if backlogs.keys() - self._rests.keys():  # else it is only looked again
+            self._log.info("replaying what was parked", subscriptions=sorted(backlogs), gone=sorted(gone))
         try:
             await scan.run()
             self._trouble = ""

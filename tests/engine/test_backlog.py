@@ -527,6 +527,7 @@ async def test_a_letter_of_another_version_stops_the_replay_there_and_is_told_on
         "letter": str(unread),
         "why": "The headers are of version b'2'; this release reads version 1.",
     }
+    assert len(two.first.log.said("replaying what was parked")) == 1
     two.check_books()
 
 
