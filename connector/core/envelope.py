@@ -8,10 +8,12 @@ What depends on a secret is added by :mod:`connector.core.composer`; CloudEvents
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from operator import itemgetter
 
 import orjson
 
-from connector.core.dialect import JsonEnvelope, TimeFormat
+from connector.core.dialect import JsonEnvelope, MemberKind, TimeFormat
 from connector.core.event import Event
 from connector.core.times import iso_time
 
@@ -21,22 +23,24 @@ Render = Callable[[Event], bytes]
 def compile_envelope(envelope: JsonEnvelope) -> Render:
     """A function that gives an event's body, without the member that would hold a signature."""
     members = [(name, kind) for name, kind in envelope.members if kind != "signature"]
-    template = b"{%b}" % b",".join(b'"%b":%%(%b)b' % (name.encode(), kind.encode()) for name, kind in members)
+    template = b"{%b}" % b",".join(b'"%b":%%b' % name.replace("%", "%%").encode() for name, _ in members)
+    places = [_VALUES.index(kind) for _, kind in members]
+    in_order = itemgetter(*places)
     time = _TIMES[envelope.timestamp]
     cache_key = f"{envelope.timestamp}{members}"
 
     def render(event: Event) -> bytes:
         body = event.bodies.get(cache_key)
         if body is None:
-            body = event.bodies[cache_key] = template % {
-                b"type": orjson.dumps(event.type),
-                b"id": b'"%b"' % event.id.encode(),
-                b"time": time(event),
-                b"data": event.data,
-            }
+            values = (_type_json(event.type), b'"%b"' % event.id.encode(), time(event), event.data)
+            body = event.bodies[cache_key] = template % in_order(values)
         return body
 
     return render
+
+
+_VALUES: tuple[MemberKind, ...] = ("type", "id", "time", "data")
+_type_json = lru_cache(maxsize=4_096)(orjson.dumps)  # of event types there are few, and they are short
 
 
 _TIMES: dict[TimeFormat, Render] = {

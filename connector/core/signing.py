@@ -70,15 +70,20 @@ def _hmac_signer(signature: HmacSignature, secrets: Secrets) -> Sign:
 
 
 def _standard_signer(secrets: Secrets, sign_ed25519: SignEd25519 | None) -> Sign:
-    newest_first = [secrets.current] if secrets.previous is None else [secrets.current, secrets.previous]
-    values = [_standard_value(secret, sign_ed25519) for secret in newest_first]
+    value = _standard_value(secrets.current, sign_ed25519)
+    if secrets.previous is not None:
+        value = _both(value, _standard_value(secrets.previous, sign_ed25519))
     lines = _ID_LINE + b"webhook-timestamp: %d\r\nwebhook-signature: %b\r\n"
 
     def sign(id_: bytes, now_s: int, body: bytes) -> bytes:
-        content = b"%b.%d.%b" % (id_, now_s, body)
-        return lines % (id_, now_s, b" ".join([value(content) for value in values]))
+        return lines % (id_, now_s, value(b"%b.%d.%b" % (id_, now_s, body)))
 
     return sign
+
+
+def _both(newer: Digest, older: Digest) -> Digest:
+    """While a secret rotates: the newer one's item first."""
+    return lambda content: b"%b %b" % (newer(content), older(content))
 
 
 def _unsigned(signature: HmacSignature | StandardSignature) -> Sign:
@@ -106,7 +111,7 @@ def _standard_value(secret: str, sign_ed25519: SignEd25519 | None) -> Digest:
     key = standard_key(secret)
     if not secret.startswith("whsk_"):
         digest = hmac_sha256(key)
-        return lambda content: b"v1," + base64(digest(content))
+        return lambda content: b"v1," + b2a_base64(digest(content), newline=False)
     if sign_ed25519 is None:
         raise DialectError("a whsk_ secret needs ed25519, which is not available here; use a whsec_ secret")
     sign = sign_ed25519

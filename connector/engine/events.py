@@ -85,9 +85,11 @@ class EventIntake:
 
     def _become(self, flow: Flow, ticket: Ticket, record: Record, decoded: Decoded) -> None:
         match decoded:
-            case Event(type=forged) if self._is_forged(forged, record):
-                self._become(flow, ticket, record, Poison("unmapped", reserved_fault(forged)))
             case Event():
+                if decoded.type.startswith(OPERATOR_PREFIX) and record.topic != self._operator_topic:
+                    forged = Poison("unmapped", reserved_fault(decoded.type))
+                    self._become(flow, ticket, record, forged)
+                    return
                 flow.poison_run = 0
                 self._spread(ticket, record, decoded)
             case NeedsSchema(ref):
@@ -109,9 +111,6 @@ class EventIntake:
                 self._settlement.settle_record(ticket)
             case _:
                 assert_never(decoded)
-
-    def _is_forged(self, event_type: str, record: Record) -> bool:
-        return event_type.startswith(OPERATOR_PREFIX) and record.topic != self._operator_topic
 
     def _spread(self, ticket: Ticket, record: Record, event: Event) -> None:
         lanes = self._lanes.matching(event.type)
