@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, Protocol
 from urllib.parse import quote
@@ -96,7 +97,7 @@ class EventMaker:
         event_type = self._type
         if self._type_of is not None:
             event_type = self._type_of(record, value) or ""
-            if _SOUND_TYPE.fullmatch(event_type) is None:
+            if not _is_sound_type(event_type):
                 return _unmapped("type", mapping.type)
 
         if self._id_of is None:
@@ -154,9 +155,14 @@ def _fixed_type(mapping: EventMapping, topic: str, record_name: str) -> str:
             fixed = record_name
         case Header() | Field():
             return ""
-    if _SOUND_TYPE.fullmatch(fixed) is None:
+    if not _is_sound_type(fixed):
         raise BadMapping(f"The event's type is mapped to {mapping.type}, which gives {fixed!r}.")
     return fixed
+
+
+@lru_cache(maxsize=4_096)  # of types there are few, and they are short
+def _is_sound_type(text: str) -> bool:
+    return _SOUND_TYPE.fullmatch(text) is not None
 
 
 def _text_of(where: object, part_name: str, shape: Shape) -> _TextOf | None:

@@ -1,6 +1,6 @@
 """Times as text and as microseconds, exactly.
 
-Calendar arithmetic goes through :mod:`datetime` once per minute of event time; seconds and fractions
+Calendar arithmetic goes through :mod:`datetime` once per second of event time; fractions
 are plain integers, so nanoseconds survive and no rounding happens anywhere.
 """
 
@@ -19,10 +19,10 @@ class OutOfRange(ValueError):
     """A value that its logical type does not allow; the message names the type, not the value."""
 
 
-@lru_cache(maxsize=4096)  # the events of a minute share its text; the size bounds what a replay leaves behind
-def _minute_text(minutes: int) -> str:
+@lru_cache(maxsize=4096)  # the events of a second share its text; the size bounds what a replay leaves behind
+def _second_text(seconds: int) -> str:
     try:
-        return (_EPOCH + timedelta(minutes=minutes)).isoformat()[:17]
+        return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
     except OverflowError:
         raise OutOfRange("A timestamp lies outside the years 1 to 9999.") from None
 
@@ -34,11 +34,11 @@ def timestamp_text(*, digits: int, suffix: str) -> Callable[[int], str]:
     to 9999.
     """
     second = 10**digits
-    minute = 60 * second
+    template = f"%s.%0{digits}d{suffix}"
 
     def text(count: int) -> str:
-        minutes, rest = divmod(count, minute)
-        return f"{_minute_text(minutes)}{rest // second:02d}.{rest % second:0{digits}d}{suffix}"
+        seconds, fraction = divmod(count, second)
+        return template % (_second_text(seconds), fraction)
 
     return text
 
