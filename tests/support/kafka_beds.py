@@ -125,7 +125,7 @@ Bed = BuiltInBed | ApacheBed
 """A cluster under test, and the names this test may use on it."""
 
 
-_QUICK_GROUP: dict[str, Property] = {"session.timeout.ms": 2_000, "heartbeat.interval.ms": 100}
+_QUICK_GROUP: dict[str, Property] = {"session.timeout.ms": 3_000, "heartbeat.interval.ms": 100}
 """A classic group then notices within two seconds who left; the other protocol has it from the broker."""
 
 
