@@ -253,8 +253,8 @@ class Dispatcher:
 
     # ── attempts ────────────────────────────────────────────────────────────────────────────────
 
-    def _start(self, delivery: Delivery) -> bool:
-        """Whether a POST has begun: not of a body that is too large, which is a dead letter."""
+    def _start(self, delivery: Delivery) -> None:
+        """Begin its POST; a body that is too large is a dead letter instead."""
         lane = delivery.lane
         # One clock for both times: reading another is a thirtieth of what the engine does for a delivery. A
         # step of the Unix clock is followed at the next look.
@@ -265,7 +265,7 @@ class Dispatcher:
         if len(body) > subscription.body_bytes_max:
             detail = f"The body has {len(body)} bytes; body_bytes_max is {subscription.body_bytes_max}."
             self._leave.bury(delivery, trail_of(delivery), "oversize", detail=detail)
-            return False
+            return
         if lane.breaker.state != "closed":
             delivery.is_probe = lane.breaker.ask(self._clock.now_ms()) == "probe"
         delivery.started_ms = now_ms
@@ -274,7 +274,6 @@ class Dispatcher:
         lane.attempts += 1
         self._places.occupy(delivery)
         self._sender.post(lane.endpoint, headers, body, subscription.timeout_ms, delivery, self._answered)
-        return True
 
     def _answered(self, delivery: Delivery, answer: Reply | Failure) -> None:
         lane, accounts = delivery.lane, self._accounts

@@ -39,7 +39,7 @@ class OutageWatch:
         lanes: Lanes,
         places: Places,
         accounts: Accounts,
-        start: Callable[[Delivery], bool],
+        start: Callable[[Delivery], None],
         clock: Clock,
         log: Log,
         on_open: Callable[[], None],

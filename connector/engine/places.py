@@ -29,14 +29,13 @@ ASK_AGAIN_MS: Final = 250
 class Places:
     """``flying`` are the deliveries whose POSTs are under way, ``waiting`` counts those in lanes' queues;
     ``line`` are the lanes that wait for no more than their turn. While ``is_closed`` nothing waiting starts.
-    ``start`` returns whether a POST has begun.
 
     A lane is in the one line that its ``line`` names, once, and in no other; one that has something waiting
     and lacks nothing is in none but the general one: ``tests/engine/test_places.py``.
     """
 
     def __init__(
-        self, *, in_flight_max: int, host_in_flight_max: int, clock: Clock, start: Callable[[Delivery], bool]
+        self, *, in_flight_max: int, host_in_flight_max: int, clock: Clock, start: Callable[[Delivery], None]
     ) -> None:
         self._in_flight_max = in_flight_max
         self._host_in_flight_max = host_in_flight_max
