@@ -21,7 +21,22 @@ class BuiltIn:
 
 
 class TestCooperative(BuiltIn, KafkaSourceContract):
-    pass
+    async def test_partitions_move_to_a_second_member_with_their_last_commit(
+        self, bed: Bed, join: Join, four: list[TopicPartition]
+    ) -> None:
+        """This cluster takes no commit while any member still has to join again, as a real one does: then
+        it is said."""
+        _, first = await join()
+        await first.until_assigned(4)
+        first.last_commits = lambda tps: [first.commit_of(tp, 2, "last") for tp in tps]
+
+        _, second = await join()
+        await second.until_assigned(2)
+        await first.until_assigned(2)
+
+        assert sorted([*first.live, *second.live]) == four
+        was_refused = any("the last commit before handing back failed" in what for what, _ in first.faults)
+        assert was_refused or all(bed.committed(tp) == (2, "last") for tp in second.live)
 
 
 @pytest.mark.slow

@@ -481,10 +481,10 @@ async def test_long_starvation_loses_and_reorders_nothing(
 
 async def test_a_starved_member_stays_in_its_group(bed: BuiltInBed, join: Join, tp: TopicPartition) -> None:
     recorder = Recorder(is_granting=False)
-    source, _ = await join(recorder, poll_interval_max_ms=2_000, revoke_budget_ms=500)
+    source, _ = await join(recorder, poll_interval_max_ms=3_000, revoke_budget_ms=500)
     await recorder.until_assigned(1)
 
-    await asyncio.sleep(3)  # longer than the group waits for a silent member
+    await asyncio.sleep(4)  # longer than the group waits for a silent member
     for _ in range(3):
         source.grant()
     bed.produce(tp.topic, [b"1"])

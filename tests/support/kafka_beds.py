@@ -126,7 +126,7 @@ Bed = BuiltInBed | ApacheBed
 
 
 _QUICK_GROUP: dict[str, Property] = {"session.timeout.ms": 3_000, "heartbeat.interval.ms": 100}
-"""A classic group then notices within two seconds who left; the other protocol has it from the broker."""
+"""A classic group then notices within three seconds who left; the other protocol has it from the broker."""
 
 
 def make_source(bed: Bed, settings: MemberSettings) -> KafkaSource:
