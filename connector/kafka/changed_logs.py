@@ -16,8 +16,7 @@ from connector.kafka.bridge import Bridge
 from connector.kafka.cluster import Cluster, TopicLook
 from connector.kafka.epochs import Epochs
 from connector.kafka.errors import KafkaTrouble
-from connector.kafka.holdings import Holdings
-from connector.kafka.intake import Held
+from connector.kafka.holdings import Holding, Holdings
 from connector.kafka.opening import Opened, Opener
 from connector.kafka.tools import tool_options
 from connector.kafka.troubles import Troubles
@@ -98,7 +97,7 @@ class ChangedLogs:
             self._told = holding
             self._bridge.tell(partial(self._reading.holding, holding))
 
-    def _mend(self, held: Held, *, is_cut: bool) -> bool:
+    def _mend(self, held: Holding, *, is_cut: bool) -> bool:
         """Whether the partition is read again."""
         tp = held.tp
         look = self._opener.look([tp.topic])[tp.topic]
@@ -135,7 +134,7 @@ class ChangedLogs:
                 self._holdings.reread(held)
         return True
 
-    def _hold(self, held: Held, log_end: int) -> None:
+    def _hold(self, held: Holding, log_end: int) -> None:
         """Read nothing until an operator has said where to go on, after a restart and on any worker too. That
         the log may grow past our position changes nothing: what was rewritten below it would be skipped."""
         if held.cut_at is None:
@@ -148,14 +147,14 @@ class ChangedLogs:
         # Told again at every look, so that the alert is not a single line in the past.
         self._troubles.complain(self._cure(held))
 
-    def _release(self, held: Held) -> None:
+    def _release(self, held: Holding) -> None:
         if held.entry is not None and held.entry.cut_at is not None:
             entry = uncut(held.entry)
             self._opener.keep(entry)
             held.entry = entry
         held.cut_at = None
 
-    def _cure(self, held: Held) -> str:
+    def _cure(self, held: Holding) -> str:
         assert held.cut_at is not None
         # Not above what is settled: what is still in hand may be given back when the workers stop.
         to_offset = min(held.cut_at, held.settled)

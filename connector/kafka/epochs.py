@@ -13,8 +13,7 @@ from typing import Literal
 
 from connector.engine.ports import Assignment, Jump, Reading, TopicPartition
 from connector.kafka.bridge import Bridge
-from connector.kafka.holdings import Holdings
-from connector.kafka.intake import Held
+from connector.kafka.holdings import Holding, Holdings
 from connector.kafka.opening import Opened
 
 
@@ -44,7 +43,7 @@ class Epochs:
         self._holdings.drop(tps)
         self.begin(opened)
 
-    def renew(self, held: Held, *, position: int) -> None:
+    def renew(self, held: Holding, *, position: int) -> None:
         """End the epoch of a log that turned out to be another, and read that from ``position``."""
         self.tell_lost([held.tp])
         self.tell_jump(held.tp, from_offset=held.position, to_offset=position, reason="truncated")
@@ -84,6 +83,6 @@ class Epochs:
         )
 
 
-def _held(opened: Opened, epoch: int) -> Held:
+def _held(opened: Opened, epoch: int) -> Holding:
     place = opened.place
-    return Held(opened.tp, epoch, place.offset, opened.topic_id, opened.entry, cut_at=place.cut_at)
+    return Holding(opened.tp, epoch, place.offset, opened.topic_id, opened.entry, cut_at=place.cut_at)

@@ -16,7 +16,7 @@ from connector.engine.ports import Fetched, Reading, TopicPartition
 from connector.kafka.bridge import Bridge
 from connector.kafka.changed_logs import ChangedLogs
 from connector.kafka.holdings import Holdings
-from connector.kafka.intake import sort
+from connector.kafka.sorting import sort
 from connector.kafka.troubles import Troubles
 
 POLL_S = 0.1

@@ -22,8 +22,9 @@ from connector.kafka.access import LOGGER, consumer_properties
 from connector.kafka.bridge import Bridge
 from connector.kafka.cluster import Absence, Cluster, TopicLook
 from connector.kafka.errors import Complain, KafkaTrouble, error_of, is_out_of_reach, words
-from connector.kafka.intake import Held, sort
+from connector.kafka.holdings import Holding
 from connector.kafka.reminder import Reminder
+from connector.kafka.sorting import sort
 
 News = Mapping[bytes, bytes | None]
 
@@ -59,7 +60,7 @@ class Follower:
         self._caught_up = caught_up
         self._complain = complain
         self._reminder = Reminder(self._say)
-        self._held: dict[tuple[str, int], Held] = {}  # empty while the topic is not read
+        self._held: dict[tuple[str, int], Holding] = {}  # empty while the topic is not read
         self._ends: Mapping[TopicPartition, int] = {}  # where the past ends; empty once it is read
         self._untold: dict[bytes, bytes | None] = {}
         self._is_free = True
@@ -138,7 +139,8 @@ class Follower:
             self._meet(trouble)
             return
         self._held = {
-            (tp.topic, tp.partition): Held(tp, tp.partition, start, look.id) for tp, start in starts.items()
+            (tp.topic, tp.partition): Holding(tp, tp.partition, start, look.id)
+            for tp, start in starts.items()
         }
         self._consumer.assign([ClientPartition(self._topic, tp.partition, at) for tp, at in starts.items()])
 

@@ -8,13 +8,46 @@ client has given up on takes no seek, but can be left and taken again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as ClientPartition
 
+from connector.core.start import Entry
 from connector.engine.ports import TopicPartition
-from connector.kafka.intake import Held
+
+
+@dataclass(slots=True)
+class Holding:
+    """A partition we read. ``position`` is the next offset we expect; ``committed`` the last one
+    the broker took in this epoch; ``is_paused`` is the engine's wish, not ours. ``entry`` is what
+    the sources topic says (``None`` outside every group); ``noted`` is the committed offset noted there
+    last, at ``noted_at_s`` (monotonic seconds). ``cut_at`` is where the log ended when it was found to be
+    cut below ``position``: from then on nothing is read of it, whatever the client brings."""
+
+    tp: TopicPartition
+    epoch: int
+    position: int
+    topic_id: str = ""
+    entry: Entry | None = None
+    committed: int = -1
+    is_paused: bool = False
+    cut_at: int | None = None
+    noted: int = -1
+    noted_at_s: float = float("-inf")
+    begun: int = field(init=False)  # the first position of this epoch
+
+    def __post_init__(self) -> None:
+        self.begun = self.position
+
+    @property
+    def may_flow(self) -> bool:
+        return not self.is_paused and self.cut_at is None
+
+    @property
+    def settled(self) -> int:
+        """All below this offset is known to be done."""
+        return max(self.begun, self.committed)
 
 
 class Holdings:
@@ -27,13 +60,13 @@ class Holdings:
     def __init__(self, consumer: Consumer, *, is_eager: bool) -> None:
         self._consumer = consumer
         self._is_eager = is_eager
-        self.by_key: dict[tuple[str, int], Held] = {}
+        self.by_key: dict[tuple[str, int], Holding] = {}
         self.is_starved = False
 
-    def __iter__(self) -> Iterator[Held]:
+    def __iter__(self) -> Iterator[Holding]:
         return iter(list(self.by_key.values()))
 
-    def of(self, tp: TopicPartition) -> Held | None:
+    def of(self, tp: TopicPartition) -> Holding | None:
         return self.by_key.get((tp.topic, tp.partition))
 
     def has_epoch(self, tp: TopicPartition, epoch: int) -> bool:
@@ -42,7 +75,7 @@ class Holdings:
 
     # ── taking and leaving ──────────────────────────────────────────────────────────────────────
 
-    def take(self, fresh: Sequence[Held]) -> None:
+    def take(self, fresh: Sequence[Holding]) -> None:
         """Hold these and read them from their positions. Taking nothing is a valid answer to a
         rebalance; without any answer the client would assign as it likes."""
         for held in fresh:
@@ -59,20 +92,20 @@ class Holdings:
         else:
             self._consumer.incremental_unassign(_plain(gone))
 
-    def renew(self, held: Held, *, epoch: int, position: int) -> Held:
+    def renew(self, held: Holding, *, epoch: int, position: int) -> Holding:
         """Hold the same partition in a new epoch, read from ``position``."""
         fresh = replace(held, epoch=epoch, position=position, committed=-1)
         self.by_key[held.tp.topic, held.tp.partition] = fresh
         self.reread(fresh)
         return fresh
 
-    def reread(self, held: Held) -> None:
+    def reread(self, held: Holding) -> None:
         """Read again from the position held."""
         if not self._is_eager:
             self._consumer.incremental_unassign(_plain([held]))
         self._assign([held])
 
-    def _assign(self, added: Sequence[Held]) -> None:
+    def _assign(self, added: Sequence[Holding]) -> None:
         if self._is_eager:
             self._consumer.assign(_placed(self))
         else:
@@ -104,9 +137,9 @@ class Holdings:
         self._consumer.resume(_plain(held for held in self if held.may_flow))
 
 
-def _plain(held: Iterable[Held]) -> list[ClientPartition]:
+def _plain(held: Iterable[Holding]) -> list[ClientPartition]:
     return [ClientPartition(one.tp.topic, one.tp.partition) for one in held]
 
 
-def _placed(held: Iterable[Held]) -> list[ClientPartition]:
+def _placed(held: Iterable[Holding]) -> list[ClientPartition]:
     return [ClientPartition(one.tp.topic, one.tp.partition, one.position) for one in held]

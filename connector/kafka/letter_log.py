@@ -21,7 +21,8 @@ from connector.engine.ports import Capabilities, TopicPartition
 from connector.kafka.access import Access, consumer_properties
 from connector.kafka.cluster import APACHE_KAFKA, Cluster
 from connector.kafka.errors import KafkaTrouble, error_of, words
-from connector.kafka.intake import Held, sort
+from connector.kafka.holdings import Holding
+from connector.kafka.sorting import sort
 
 _WAIT_S = 1.0
 _QUEUED_BYTES_MAX = 1 << 20
@@ -39,7 +40,7 @@ class KafkaLetterLog:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka letters")
         self._cluster: Cluster | None = None
         self._consumer: Consumer | None = None
-        self._held: Held | None = None
+        self._held: Holding | None = None
 
     # ── on the loop ─────────────────────────────────────────────────────────────────────────────
 
@@ -101,10 +102,10 @@ class KafkaLetterLog:
             self._held = None
         return Bite(records, min(held.position, to_offset))
 
-    def _assigned(self, tp: TopicPartition, offset: int) -> Held:
+    def _assigned(self, tp: TopicPartition, offset: int) -> Holding:
         held = self._held
         if held is None or held.tp != tp or held.position != offset:
-            held = self._held = Held(tp, 0, offset)
+            held = self._held = Holding(tp, 0, offset)
             self._opened().assign([ClientPartition(tp.topic, tp.partition, offset)])
         return held
 

@@ -8,7 +8,7 @@ not answer is told and tried again, and other partitions flow on. The parts, eac
 * :mod:`~connector.kafka.rebalancing`: partitions come and go;
 * :mod:`~connector.kafka.epochs`: what the engine hears of that;
 * :mod:`~connector.kafka.fetching`: records, as many as were granted;
-* :mod:`~connector.kafka.committer`: commits;
+* :mod:`~connector.kafka.commit_requests`: commits;
 * :mod:`~connector.kafka.changed_logs`: positions that cannot be read;
 * :mod:`~connector.kafka.troubles`: what is told, and when it is tried again.
 """
@@ -29,7 +29,7 @@ from connector.kafka.access import consumer_properties
 from connector.kafka.bridge import Bridge
 from connector.kafka.changed_logs import ChangedLogs
 from connector.kafka.cluster import Cluster, TopicLook
-from connector.kafka.committer import Committer
+from connector.kafka.commit_requests import CommitRequests
 from connector.kafka.epochs import Epochs
 from connector.kafka.errors import KafkaTrouble, error_of
 from connector.kafka.fetching import Fetching
@@ -107,7 +107,7 @@ class Member:
         self._store = SourcesStore(own_cluster, sources_topic)
         is_eager = settings.protocol == "classic" and settings.strategy == "range"
         self._holdings = Holdings(self._consumer, is_eager=is_eager)
-        self._committer = Committer(
+        self._commit_requests = CommitRequests(
             consumer=self._consumer,
             holdings=self._holdings,
             store=self._store,
@@ -121,7 +121,7 @@ class Member:
             group=settings.group,
             groups=settings.groups,
             start=settings.start,
-            committed=self._committer.committed,
+            committed=self._commit_requests.committed,
             own=settings.own_topics,
         )
         epochs = Epochs(holdings=self._holdings, bridge=bridge, reading=reading)
@@ -139,7 +139,7 @@ class Member:
             holdings=self._holdings,
             epochs=epochs,
             opener=opener,
-            committer=self._committer,
+            commit_requests=self._commit_requests,
             changed_logs=self._changed_logs,
             troubles=troubles,
             bridge=bridge,
@@ -201,7 +201,7 @@ class Member:
         self._holdings.resume(tp)
 
     def commit(self, commits: Sequence[Commit]) -> None:
-        self._committer.ask(commits)
+        self._commit_requests.ask(commits)
 
     def complain(self, what: str) -> None:
         self._troubles.complain(what)
@@ -234,13 +234,13 @@ class Member:
             self._wanted_topics.begin()
             self._rebalancing.open_waiting()
             self._changed_logs.mend()
-        self._committer.send()
+        self._commit_requests.send()
         self._fetching.turn()
 
     # ── what the client and the parts say ───────────────────────────────────────────────────────
 
     def _on_commit(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
-        self._committer.answered(error, partitions)
+        self._commit_requests.answered(error, partitions)
 
     def _on_statistics(self, text: str) -> None:
         if self._wanted_topics.is_subscribed:

@@ -30,7 +30,8 @@ from connector.kafka.access import Access, consumer_properties
 from connector.kafka.bridge import Bridge
 from connector.kafka.cluster import APACHE_KAFKA, Cluster
 from connector.kafka.errors import KafkaTrouble, error_of, is_out_of_reach, words
-from connector.kafka.intake import Held, sort
+from connector.kafka.holdings import Holding
+from connector.kafka.sorting import sort
 
 _POLL_S = 0.1
 _RETRY_S = 1.0
@@ -61,7 +62,7 @@ class PeekSource:
         except KafkaException as error:
             raise KafkaTrouble(access.redact(words(error_of(error))), is_fatal=True) from None
         self._epochs = itertools.count(1)
-        self._held: dict[tuple[str, int], Held] = {}
+        self._held: dict[tuple[str, int], Holding] = {}
         self._retry: tuple[float, Sequence[str]] | None = None  # when (monotonic seconds), and what
         self._grants = 0
         self._is_closing = False
@@ -129,7 +130,7 @@ class PeekSource:
         self._held = {key: held for key, held in self._held.items() if key[0] in topics}
         if gone:
             self._bridge.tell(partial(self._reading.lost, gone))
-        fresh = [Held(tp, next(self._epochs), offset) for tp, offset in sorted(offsets.items())]
+        fresh = [Holding(tp, next(self._epochs), offset) for tp, offset in sorted(offsets.items())]
         self._held.update(((held.tp.topic, held.tp.partition), held) for held in fresh)
         self._assign()
         assignments = [Assignment(tp=held.tp, epoch=held.epoch, position=held.position) for held in fresh]
@@ -195,7 +196,7 @@ class PeekSource:
             lost=lost,
             reason="retention" if lost else "truncated",
         )
-        self._held[tp.topic, tp.partition] = fresh = Held(tp, next(self._epochs), offset)
+        self._held[tp.topic, tp.partition] = fresh = Holding(tp, next(self._epochs), offset)
         self._assign()
         self._bridge.tell(partial(self._reading.lost, [tp]))
         self._bridge.tell(partial(self._reading.jumped, jump))

@@ -19,7 +19,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 from connector.engine.ports import Commit, Reading, TopicPartition
 from connector.kafka.bridge import Bridge
 from connector.kafka.changed_logs import ChangedLogs
-from connector.kafka.committer import Committer
+from connector.kafka.commit_requests import CommitRequests
 from connector.kafka.epochs import Epochs
 from connector.kafka.errors import KafkaTrouble
 from connector.kafka.holdings import Holdings
@@ -46,7 +46,7 @@ class Rebalancing:
         holdings: Holdings,
         epochs: Epochs,
         opener: Opener,
-        committer: Committer,
+        commit_requests: CommitRequests,
         changed_logs: ChangedLogs,
         troubles: Troubles,
         bridge: Bridge,
@@ -56,7 +56,7 @@ class Rebalancing:
         self._holdings = holdings
         self._epochs = epochs
         self._opener = opener
-        self._committer = committer
+        self._commit_requests = commit_requests
         self._changed_logs = changed_logs
         self._troubles = troubles
         self._bridge = bridge
@@ -119,8 +119,8 @@ class Rebalancing:
     def _on_revoke(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
         held = self._held_among(partitions)
         if held:
-            self._committer.send_last(self._drain(held))
-            self._committer.note_last(held)
+            self._commit_requests.send_last(self._drain(held))
+            self._commit_requests.note_last(held)
         self._drop(partitions)
 
     def _on_lost(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:

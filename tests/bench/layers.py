@@ -45,7 +45,8 @@ from connector.engine.ports import (
 from connector.engine.shared import Alone
 from connector.engine.worker import Worker, WorkerLimits
 from connector.kafka.access import Access, consumer_properties
-from connector.kafka.intake import Held, sort
+from connector.kafka.holdings import Holding
+from connector.kafka.sorting import sort
 from connector.webhook.reply import KnownReply, ReplyReader
 from tests.bench.receiver import Receiver
 from tests.bench.sender_loop import send_prepared
@@ -117,7 +118,7 @@ def _consume(consumer: Consumer, at_least: int) -> list[Message]:
 
 def _sort(messages: Sequence[Message], topic: str) -> None:
     held = {
-        (topic, partition): Held(TopicPartition(topic, partition), partition, 0)
+        (topic, partition): Holding(TopicPartition(topic, partition), partition, 0)
         for partition in range(PARTITIONS)
     }
     for begin in range(0, len(messages), _BATCH):

@@ -504,7 +504,7 @@ async def test_a_callback_that_fails_ends_the_member_since_the_poll_it_broke_may
 
     source, recorder = await join()
     await recorder.until_assigned(1)
-    source._member._committer.answered = refuse  # type: ignore[method-assign, assignment]  # to fail
+    source._member._commit_requests.answered = refuse  # type: ignore[method-assign, assignment]  # to fail
 
     source.commit([recorder.commit_of(tp, 0)])
     await recorder.until_fault("in a callback")

@@ -18,8 +18,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 from connector.engine.ports import Commit, CommitResult, TopicPartition
 from connector.kafka.cluster import CALL_TIMEOUT_S, Cluster
 from connector.kafka.errors import Complain, KafkaTrouble, error_of, words
-from connector.kafka.holdings import Holdings
-from connector.kafka.intake import Held
+from connector.kafka.holdings import Holding, Holdings
 from connector.kafka.opening import CommittedOffset
 from connector.kafka.sources_store import SourcesStore
 
@@ -28,7 +27,7 @@ ANSWER_WITHIN_S = 60.0
 """The client answers every request; should it forget one, commits must not stop for ever."""
 
 
-class Committer:
+class CommitRequests:
     """Used by the polling thread only. ``answer`` takes results to the engine, ``complain`` what an
     operator must know."""
 
@@ -163,7 +162,7 @@ class Committer:
         if time.monotonic() - held.noted_at_s >= NOTE_EVERY_S:
             self._note(held)
 
-    def _note(self, held: Held) -> None:
+    def _note(self, held: Holding) -> None:
         if held.entry is None:
             return
         held.noted = held.committed
@@ -184,7 +183,7 @@ class Committer:
     def _is_forward(self, commit: Commit) -> bool:
         return commit.offset >= self._held(commit).committed
 
-    def _held(self, commit: Commit) -> Held:
+    def _held(self, commit: Commit) -> Holding:
         held = self._holdings.of(commit.tp)
         assert held is not None, "asked only for what is live"
         return held

@@ -8,7 +8,8 @@ from confluent_kafka import KafkaError, Message
 
 from connector.core.record import Record
 from connector.engine.ports import Fetched, TopicPartition
-from connector.kafka.intake import Held, sort
+from connector.kafka.holdings import Holding
+from connector.kafka.sorting import sort
 
 A = TopicPartition("t", 0)
 B = TopicPartition("t", 1)
@@ -23,9 +24,10 @@ def end(tp: TopicPartition, offset: int) -> Message:
     return message(tp, offset, error=KafkaError(KafkaError._PARTITION_EOF))
 
 
-def held(*tps: TopicPartition, position: int = 0) -> dict[tuple[str, int], Held]:
+def held(*tps: TopicPartition, position: int = 0) -> dict[tuple[str, int], Holding]:
     return {
-        (tp.topic, tp.partition): Held(tp, epoch, position, topic_id="id") for epoch, tp in enumerate(tps, 1)
+        (tp.topic, tp.partition): Holding(tp, epoch, position, topic_id="id")
+        for epoch, tp in enumerate(tps, 1)
     }
 
 

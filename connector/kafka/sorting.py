@@ -13,8 +13,8 @@ from operator import methodcaller
 from confluent_kafka import KafkaError, Message
 
 from connector.core.record import Headers, Record
-from connector.core.start import Entry
 from connector.engine.ports import Fetched, TopicPartition
+from connector.kafka.holdings import Holding
 
 _headers_of: Callable[[Message], Headers | None] = methodcaller("headers")
 """A message's headers; ``SystemError`` when a name is not UTF-8.
@@ -23,39 +23,6 @@ The client then returns a list with holes *and* leaves an exception set. Python 
 but a plain ``message.headers()`` that has become hot, after which the exception would break out of some
 innocent call further down; and asked a second time, the client answers with the holes alone.
 """
-
-
-@dataclass(slots=True)
-class Held:
-    """A partition we read. ``position`` is the next offset we expect; ``committed`` the last one
-    the broker took in this epoch; ``is_paused`` is the engine's wish, not ours. ``entry`` is what
-    the sources topic says (``None`` outside every group); ``noted`` is the committed offset noted there
-    last, at ``noted_at_s`` (monotonic seconds). ``cut_at`` is where the log ended when it was found to be
-    cut below ``position``: from then on nothing is read of it, whatever the client brings."""
-
-    tp: TopicPartition
-    epoch: int
-    position: int
-    topic_id: str = ""
-    entry: Entry | None = None
-    committed: int = -1
-    is_paused: bool = False
-    cut_at: int | None = None
-    noted: int = -1
-    noted_at_s: float = float("-inf")
-    begun: int = field(init=False)  # the first position of this epoch
-
-    def __post_init__(self) -> None:
-        self.begun = self.position
-
-    @property
-    def may_flow(self) -> bool:
-        return not self.is_paused and self.cut_at is None
-
-    @property
-    def settled(self) -> int:
-        """All below this offset is known to be done."""
-        return max(self.begun, self.committed)
 
 
 @dataclass(slots=True)
@@ -68,13 +35,13 @@ class Sorted:
     errors: list[Message] = field(default_factory=list)
 
 
-def sort(messages: Sequence[Message], held: dict[tuple[str, int], Held]) -> Sorted:
+def sort(messages: Sequence[Message], held: dict[tuple[str, int], Holding]) -> Sorted:
     """Sort ``messages`` and move the positions of ``held`` past them. End-of-partition events become
     :attr:`Fetched.end_offset`; every other error is left to the caller."""
     found = Sorted()
     records_by_epoch: dict[int, list[Record]] = {}
     end_by_epoch: dict[int, int] = {}
-    one: Held | None = None
+    one: Holding | None = None
     records: list[Record] = []
     topic, partition = "", -1
     for message in messages:
