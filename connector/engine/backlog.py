@@ -113,12 +113,12 @@ class BacklogReplay:
         try:
             async with asyncio.timeout(budget_ms / 1_000) as self._end:
                 await self._is_idle.wait()
-                await self._letters.close()
         except TimeoutError:
             self._log.warning("the parked topic's reader did not stop in time")
         self._end = None
         self.hurry()
         await self._is_idle.wait()
+        await self._letters.close()
 
     def hurry(self) -> None:
         """Break off what :meth:`stop` waits for."""

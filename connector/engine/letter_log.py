@@ -52,4 +52,5 @@ class LetterLog(Protocol):
         a second. Raises :class:`Unreadable`, also when ``from_offset`` is not in the log any more."""
 
     async def close(self) -> None:
-        """Stop, after a call under way."""
+        """Read nothing more. Bounded by the log itself: a call under way is waited for a second at most, and
+        ends unheard later."""

@@ -3,6 +3,9 @@
 One consumer, assigned by hand to the partition that is read, and to none once a read has reached where it
 was to end. All calls of the client are made on one thread of its own, so they never meet. Whatever fails
 throws the assignment away: the next read begins anew where it is told to.
+
+No call can be broken off, but each is bounded (:data:`~connector.kafka.cluster.CALL_TIMEOUT_S`), and once
+closing none is followed by another. So the thread ends by itself, whether anybody waits for it or not.
 """
 
 from __future__ import annotations
@@ -24,8 +27,11 @@ from connector.kafka.errors import KafkaTrouble, error_of, words
 from connector.kafka.holdings import Holding
 from connector.kafka.sorting import sort
 
+CLOSE_WAIT_S = 1.0
+"""So long a close waits for the thread: whoever closes has given up what was read."""
 _WAIT_S = 1.0
 _QUEUED_BYTES_MAX = 1 << 20
+_CLOSED = "its reader is closed"
 
 T = TypeVar("T")
 
@@ -41,6 +47,7 @@ class KafkaLetterLog:
         self._cluster: Cluster | None = None
         self._consumer: Consumer | None = None
         self._held: Holding | None = None
+        self._is_closing = False
 
     # ── on the loop ─────────────────────────────────────────────────────────────────────────────
 
@@ -52,10 +59,16 @@ class KafkaLetterLog:
         return await self._call(partial(self._read, tp, from_offset, to_offset))
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown()
+        if self._is_closing:
+            return
+        self._is_closing = True
+        ending = asyncio.wrap_future(self._thread.submit(self._close))
+        self._thread.shutdown(wait=False)
+        await asyncio.wait([ending], timeout=CLOSE_WAIT_S)  # cancels nothing: what is queued is still done
 
     async def _call(self, call: Callable[[], T]) -> T:
+        if self._is_closing:
+            raise Unreadable(_CLOSED)
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._translated, call)
 
     # ── on the thread ───────────────────────────────────────────────────────────────────────────
@@ -77,7 +90,9 @@ class KafkaLetterLog:
         if look.absence:
             raise Unreadable(f"topic {topic} is {look.absence}")
         tps = [TopicPartition(topic, partition) for partition in range(look.partitions)]
+        self._go_on()
         starts = self._cluster.offsets(tps, "earliest")
+        self._go_on()
         ends = self._cluster.offsets(tps, "latest")
         return {tp.partition: Extent(topic_id=look.id, start=starts[tp], end=ends[tp]) for tp in tps}
 
@@ -117,6 +132,11 @@ class KafkaLetterLog:
             )
             self._consumer = Consumer({**properties, "error_cb": _told_by_the_next_call})
         return self._consumer
+
+    def _go_on(self) -> None:
+        """Between two calls of the client: no other once closing."""
+        if self._is_closing:
+            raise Unreadable(_CLOSED)
 
     def _close(self) -> None:
         self._held = None

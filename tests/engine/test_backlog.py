@@ -695,6 +695,7 @@ async def test_a_log_that_does_not_answer_holds_the_stop_up_no_longer_than_its_b
 
     assert two.cluster.clock.monotonic_ms() - began_ms <= LIMITS.stop_budget_ms + 1_000
     assert len(two.first.log.said("the parked topic's reader did not stop in time")) == 1
+    assert two.first.letters.is_closed
     two.check_books()
 
 
@@ -714,6 +715,7 @@ async def test_in_a_hurry_a_read_under_way_is_broken_off() -> None:
     await stopping
 
     assert two.cluster.clock.monotonic_ms() - began_ms <= 1_000
+    assert two.first.letters.is_closed
     two.check_books()
 
 
