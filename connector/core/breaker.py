@@ -30,9 +30,6 @@ RETRY_AFTER: Final = "retry-after"
 """Why a lane is held off; beside it ``why`` is an error class."""
 
 State = Literal["closed", "open", "half-open"]
-Answer = Literal["pass", "probe", "wait", "divert"]
-"""To a delivery that wants to go: go; go, and you are the probe; stay queued; go to a tier."""
-
 Mode = Literal["closed", "open", "held off", "half-open"]
 Signal = Literal[
     "success",
@@ -136,16 +133,13 @@ class Breaker:
         self.why = ""
         self.opened_ms = -1
 
-    def ask(self, now_ms: int) -> Answer:
-        """May a delivery go? Whoever is told ``probe`` must come back with its answer, or its loss."""
-        if self.state == "closed":
-            return "pass"
-        if self.state == "half-open":
-            return "wait"
-        if now_ms < self.until_ms:
-            return "divert"
+    def may_probe(self, now_ms: int) -> bool:
+        """Whether it is open and its cool-down over: one attempt may find out what the endpoint does now."""
+        return self.state == "open" and now_ms >= self.until_ms
+
+    def begin_probe(self) -> None:
+        """The attempt that may probe starts: it must come back with its answer, or its loss."""
         self._turn("cool-down over")
-        return "probe"
 
     def succeeded(self) -> bool:
         """An attempt succeeded, the probe or another. Returns whether the state changed."""

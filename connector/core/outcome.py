@@ -97,5 +97,14 @@ class Refused:
     status: int
     retry_after_ms: int = 0
 
+    def doubted(self) -> Deferred:
+        """The same, where it is in doubt whether this endpoint is still the one to say so."""
+        return Deferred(
+            error_class=self.error_class,
+            detail=self.detail,
+            status=self.status,
+            retry_after_ms=self.retry_after_ms,
+        )
+
 
 Outcome = Delivered | Deferred | Refused

@@ -267,7 +267,8 @@ class Dispatcher:
             self._leave.bury(delivery, trail_of(delivery), "oversize", detail=detail)
             return
         if lane.breaker.state != "closed":
-            delivery.is_probe = lane.breaker.ask(self._clock.now_ms()) == "probe"
+            lane.breaker.begin_probe()
+            delivery.is_probe = True
         delivery.started_ms = now_ms
         delivery.since_ms = monotonic_ms
         delivery.body = body
@@ -308,7 +309,7 @@ class Dispatcher:
             has_changed = self._not_accepted(delivery, answer, outcome, now_ms, monotonic_ms)
         if has_changed:
             self._exclusion.breaker_changed(lane)
-        if lane.disabled is not None or lane.has_failed:
+        if (lane.disabled is not None or lane.has_failed) and delivery.resets == lane.resets:
             self._exclusion.judge(lane, outcome, now_ms)
         if lane.queue or lane.retries:
             self._places.line_up(lane)
@@ -325,6 +326,8 @@ class Dispatcher:
     ) -> bool:
         """Whether the breaker's state changed by it."""
         lane = delivery.lane
+        if isinstance(outcome, Refused) and delivery.resets != lane.resets:
+            outcome = outcome.doubted()  # perhaps by another URL
         self._watch.observe(delivery.host, answer, monotonic_ms)
         is_put_back = False
         if self._watch.why and isinstance(answer, Failure) and isinstance(outcome, Deferred):

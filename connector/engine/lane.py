@@ -64,7 +64,7 @@ class Delivery:
     ``started_ms`` (Unix) towards ``host``; ``since_ms`` (monotonic) is the same, or when it began to wait for
     a place.
     ``is_probe``: its answer decides whether the breaker closes; ``is_unproven``: it has one of the places
-    that lanes without a recent success share.
+    that lanes without a recent success share. ``resets`` is the lane's own number when the attempt began.
     """
 
     ticket: Ticket
@@ -78,6 +78,7 @@ class Delivery:
     host: Host = NOWHERE
     is_probe: bool = False
     is_unproven: bool = False
+    resets: int = 0
 
 
 class Lane:
@@ -93,6 +94,10 @@ class Lane:
     holding up their partitions. A lane that was found *in the way* (its POSTs under way held up a whole
     partition) lets nothing wait until one of them has ended. A removed subscription's lane is not
     ``is_live``.
+
+    ``resets`` counts how often what was learnt was forgotten. The answer of an attempt that began before the
+    last time is about what the lane knows no longer, perhaps about another URL: it teaches the lane nothing
+    (``tests/engine/test_outdated_answers.py``).
     """
 
     __slots__ = (
@@ -120,6 +125,7 @@ class Lane:
         "proven_ms",
         "queue",
         "reset_at_ms",
+        "resets",
         "retries",
         "subscription",
     )
@@ -142,6 +148,7 @@ class Lane:
         self.failures = FailureRun()
         self.disabled: Disabled | None = None
         self.reset_at_ms = 0  # Unix: when what was learnt of the endpoint was last forgotten on purpose
+        self.resets = 0
         self.queue: deque[Delivery] = deque()
         self.retries: deque[Delivery] = deque()
         self.in_flight = 0
@@ -171,8 +178,10 @@ class Lane:
         self.subscription, self.composer, self.endpoint, self.host = subscription, composer, endpoint, host
 
     def forget(self, at_ms: int) -> None:
-        """What was learnt of the endpoint before ``at_ms`` (Unix) holds no longer: it is like a new one."""
-        self.reset_at_ms = at_ms
+        """What was learnt of the endpoint before ``at_ms`` (Unix) holds no longer: it is like a new one. The
+        time told of it is later than that of the reset before, even if the clock is not."""
+        self.reset_at_ms = max(at_ms, self.reset_at_ms + 1)
+        self.resets += 1
         self.breaker.reset()
         self.pace.restart()
         self.failures.succeeded()
@@ -197,7 +206,7 @@ class Lane:
         breaker = self.breaker
         if breaker.state == "closed":
             return self.in_flight < self.pace.limit
-        return breaker.state == "open" and now_ms >= breaker.until_ms  # for the probe
+        return breaker.may_probe(now_ms)
 
     def is_shut(self, now_ms: int) -> bool:
         """Whether nothing may be tried at ``now_ms`` (Unix): the breaker is open, and not to be asked yet."""
@@ -286,6 +295,9 @@ class Lane:
 
     def succeeded(self, delivery: Delivery, monotonic_ms: int) -> bool:
         """An attempt was accepted, with its place still held. Whether the breaker's state changed by it."""
+        if delivery.resets != self.resets:
+            self._moved(monotonic_ms)
+            return False
         if monotonic_ms - self._rate_since_ms >= RATE_WINDOW_MS:
             self._roll(monotonic_ms)
         self._rate_count += 1
@@ -307,10 +319,9 @@ class Lane:
     ) -> bool:
         """An attempt was not accepted at ``now_ms`` (Unix), with its place still held. Whether the breaker's
         state changed by it."""
-        self._roll(monotonic_ms)
-        self._rate_count += 1
-        self.is_in_the_way = False
-        self.moved_ms = monotonic_ms
+        self._moved(monotonic_ms)
+        if delivery.resets != self.resets:
+            return False
         if isinstance(outcome, Deferred) and not outcome.is_counted:
             if delivery.is_probe:
                 self.breaker.probe_lost()
@@ -332,6 +343,13 @@ class Lane:
             self.pace.restart()
             self.failures.succeeded()
         return has_changed
+
+    def _moved(self, monotonic_ms: int) -> None:
+        """An attempt has ended, whatever came of it."""
+        self._roll(monotonic_ms)
+        self._rate_count += 1
+        self.is_in_the_way = False
+        self.moved_ms = monotonic_ms
 
     def _reopen(self) -> bool:
         has_changed = self.breaker.succeeded()

@@ -80,6 +80,7 @@ class Places:
         """Its POST starts."""
         lane = delivery.lane
         host = delivery.host = lane.host
+        delivery.resets = lane.resets
         if not lane.in_flight:
             lane.moved_ms = delivery.since_ms
         lane.in_flight += 1

@@ -256,7 +256,8 @@ class PlacesMachine(RuleBasedStateMachine):
         if delivery in self.too_large:
             return False
         if lane.breaker.state != "closed":
-            delivery.is_probe = lane.breaker.ask(self.clock.now_ms()) == "probe"
+            lane.breaker.begin_probe()
+            delivery.is_probe = True
         delivery.since_ms = self.clock.monotonic_ms()
         self.places.occupy(delivery)
         return True
@@ -395,7 +396,6 @@ class PlacesMachine(RuleBasedStateMachine):
 
 TestNoLaneIsForgotten = PlacesMachine.TestCase
 TestNoLaneIsForgotten.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
-
 
 
 def test_a_lane_led_away_from_a_host_is_not_lined_up_again_when_a_post_there_ends():
