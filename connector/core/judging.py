@@ -5,8 +5,8 @@ subscription calls final is refused, and everything else failed and may be tried
 included: following one would send a signed body where nobody registered it. When to try again, and
 whether at all, is :mod:`connector.core.routing`'s.
 
-``Retry-After`` counts on any status. It is a lower bound, so what it says is rounded up; what cannot
-be read, or lies in the past, says nothing.
+``Retry-After`` counts on any status; of what is accepted it is about what comes next. It is a lower bound, so
+what it says is rounded up; what cannot be read, or lies in the past, says nothing.
 """
 
 from __future__ import annotations
@@ -55,13 +55,15 @@ def judge(
         return Deferred(error_class=answer.kind, detail=answer.detail, is_counted=is_counted)
     status = answer.status
     if status == 200 or (accepted == "2xx" and 200 <= status <= 299):
-        return _DELIVERED[status]
+        asked_ms = 0 if answer.retry_after is None else retry_after_ms(answer, now_ms=now_ms)
+        return Delivered(status, asked_ms) if asked_ms else _DELIVERED[status]
     if status == 410 and gone_is_final:
         return Refused(
             reason="gone",
             error_class="http-410",
             detail="The endpoint answered 410: it is gone for good.",
             status=410,
+            retry_after_ms=retry_after_ms(answer, now_ms=now_ms),
         )
     if status in final_statuses:
         return Refused(

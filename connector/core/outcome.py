@@ -61,9 +61,11 @@ _OVERLOADED = frozenset({408, 425, 429})
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The endpoint accepted the delivery."""
+    """The endpoint accepted the delivery. ``retry_after_ms`` is how long it asked to be left alone with
+    others (0: not at all)."""
 
     status: int
+    retry_after_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

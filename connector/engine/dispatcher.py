@@ -294,6 +294,8 @@ class Dispatcher:
             if monotonic_ms >= delivery.host.quiet_until_ms:
                 self._watch.observe(delivery.host, answer, monotonic_ms)
             has_changed = lane.succeeded(delivery, monotonic_ms)
+            if outcome.retry_after_ms:
+                has_changed |= lane.hold_off(delivery, now_ms + outcome.retry_after_ms, now_ms)
             self._places.vacate(delivery)
             if self._abandoned and delivery in self._abandoned:
                 self._late(delivery)

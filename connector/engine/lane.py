@@ -294,7 +294,8 @@ class Lane:
     # ── what attempts tell ──────────────────────────────────────────────────────────────────────
 
     def succeeded(self, delivery: Delivery, monotonic_ms: int) -> bool:
-        """An attempt was accepted, with its place still held. Whether the breaker's state changed by it."""
+        """An attempt was accepted, with its place still held. Whether the breaker's state changed by it. If
+        the endpoint has asked for a pause all the same: :meth:`hold_off`."""
         if delivery.resets != self.resets:
             self._moved(monotonic_ms)
             return False
@@ -313,6 +314,10 @@ class Lane:
         if self.failures.attempts:
             self.failures.succeeded()
         return (breaker.failures > 0 or breaker.state != "closed") and self._reopen()
+
+    def hold_off(self, delivery: Delivery, until_ms: int, now_ms: int) -> bool:
+        """What was accepted came with the wish to be left alone until then (Unix). Whether it is news."""
+        return delivery.resets == self.resets and self.breaker.hold_off(until_ms, now_ms)
 
     def failed(
         self, delivery: Delivery, outcome: Deferred | Refused, now_ms: int, monotonic_ms: int

@@ -44,6 +44,18 @@ def test_another_2xx_fails_where_the_dialect_accepts_200_alone(status: int) -> N
 
 def test_successes_of_one_status_share_one_outcome() -> None:
     assert judged(Reply(204)) is judged(Reply(204))
+    assert judged(Reply(204, retry_after=b"0")) is judged(Reply(204))
+
+
+def test_what_is_accepted_may_ask_to_be_left_alone_too() -> None:
+    assert judged(Reply(202, retry_after=b"120")) == Delivered(202, retry_after_ms=120_000)
+
+
+def test_what_is_gone_may_ask_to_be_left_alone_too() -> None:
+    outcome = judged(Reply(410, retry_after=b"120"), gone_is_final=True)
+
+    assert isinstance(outcome, Refused)
+    assert outcome.retry_after_ms == 120_000
 
 
 def test_a_redirect_is_a_failure_and_says_why() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from email.utils import formatdate
 from itertools import pairwise
 
 import pytest
 
 from connector.core.breaker import BreakerRules
+from connector.core.dialect import DIALECTS
 from connector.core.disabling import DisableRules
 from connector.core.headers import Decoded, decode
 from connector.core.outcome import Failure, Reply
@@ -282,6 +284,43 @@ def test_retry_after_keeps_the_whole_lane_away_and_then_one_probe_goes(
         assert world.problems() == []
 
     scenario()
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_retry_after_of_what_is_accepted_keeps_the_lane_away_too(status: int):
+    async def scenario() -> None:
+        world = world_with_breakers()
+        world.behave("a", first(1, replies(200), replies(status, retry_after=b"100")))
+        world.fill(1)
+        world.start([subscription("a", dialect=replace(DIALECTS["webhooks-v1"], accepted="2xx"))])
+        await asyncio.sleep(0.5)
+        for _ in range(120):
+            world.fill(1)
+            await asyncio.sleep(1)
+        assert 100 <= posts_s(world)[1] <= 106
+        await asyncio.sleep(600)
+
+        assert len(posts_s(world)) == world.accepted("a") == 121
+        assert world.problems() == []
+
+    run_virtual(scenario)
+
+
+@virtual
+async def test_a_probe_that_is_accepted_with_a_retry_after_ends_the_failures_and_holds_off():
+    world = world_with_breakers()
+    world.behave("a", first(5, replies(200, retry_after=b"100"), replies(500)))
+    world.fill(5)
+    world.start([subscription("a", in_flight_max=1, ladder_ms=(600_000,))])
+    await asyncio.sleep(40)
+
+    world.fill(1)
+    await asyncio.sleep(1)
+
+    lane = world.worker.lanes.get("a")
+    assert lane is not None
+    assert (lane.breaker.state, lane.breaker.why, lane.breaker.failures) == ("open", "retry-after", 0)
+    assert lane.failures.attempts == 0
 
 
 @virtual
