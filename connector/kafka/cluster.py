@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -28,7 +27,14 @@ from connector.core.start import Start, StartAtTime
 from connector.core.topic_check import TopicFound
 from connector.engine.ports import Capabilities, TopicPartition
 from connector.kafka.access import Access, admin_properties
-from connector.kafka.errors import KafkaTrouble, error_of, is_out_of_reach, words
+from connector.kafka.errors import (
+    KafkaTrouble,
+    error_of,
+    is_coordinator_starting,
+    is_out_of_reach,
+    words,
+)
+from connector.kafka.group_offsets import ASK_AGAIN_S, committed_of_group
 
 CALL_TIMEOUT_S = 5.0
 
@@ -168,13 +174,8 @@ class Cluster:
     def committed(self, group: str, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """What ``group`` has committed in each partition, asked from outside it; partitions without a
         commit are left out."""
-        asked = [ClientPartition(tp.topic, tp.partition) for tp in tps]
-        if not asked:
-            return {}
-        request = ConsumerGroupTopicPartitions(group, asked)
-        futures = self._admin.list_consumer_group_offsets([request], request_timeout=CALL_TIMEOUT_S)
-        found = self._result(futures[group]).topic_partitions
-        return {TopicPartition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+        found = committed_of_group(self.access, group, list(tps), timeout_s=CALL_TIMEOUT_S)
+        return {tp: one.offset for tp, one in found.items()}
 
     def group(self, name: str) -> GroupLook:
         """The group as it is now. Waits, within the time of one call, for a coordinator that starts."""
@@ -189,14 +190,15 @@ class Cluster:
                 what = f"group {name} cannot be described: the cluster did not answer"
                 raise KafkaTrouble(what) from None
             except KafkaException as error:
-                code = error_of(error).code()
+                refusal = error_of(error)
+                code = refusal.code()
                 if code == KafkaError.GROUP_ID_NOT_FOUND:
                     return GroupLook()
                 if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
                     return GroupLook(is_forbidden=True)
-                if code not in _COORDINATOR_STARTS or time.monotonic() > deadline:
+                if not is_coordinator_starting(refusal) or time.monotonic() > deadline:
                     raise self._trouble(f"group {name} cannot be described", error) from None
-            time.sleep(0.1)
+            time.sleep(ASK_AGAIN_S)
 
     # ── removal ─────────────────────────────────────────────────────────────────────────────────
 
@@ -278,12 +280,6 @@ _ABSENCE: dict[int, Absence] = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "forbidden",
 }
 
-
-_COORDINATOR_STARTS = {
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.NOT_COORDINATOR,
-}
 
 _WILL_NOT_CREATE = {
     KafkaError.TOPIC_EXCEPTION,

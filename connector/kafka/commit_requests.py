@@ -18,8 +18,8 @@ from confluent_kafka import TopicPartition as ClientPartition
 from connector.engine.ports import Commit, CommitResult, TopicPartition
 from connector.kafka.cluster import CALL_TIMEOUT_S, Cluster
 from connector.kafka.errors import Complain, KafkaTrouble, error_of, words
+from connector.kafka.group_offsets import CommittedOffset, committed_offsets
 from connector.kafka.holdings import Holding, Holdings
-from connector.kafka.opening import CommittedOffset
 from connector.kafka.sources_store import SourcesStore
 
 NOTE_EVERY_S = 60.0
@@ -55,21 +55,7 @@ class CommitRequests:
 
     def committed(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, CommittedOffset]:
         """What the group has committed; partitions without are left out."""
-        if not tps:
-            return {}
-        asked = [ClientPartition(tp.topic, tp.partition) for tp in tps]
-        try:
-            found = self._consumer.committed(asked, timeout=CALL_TIMEOUT_S)
-        except KafkaException as error:
-            raise KafkaTrouble(f"committed offsets cannot be read: {self._words(error_of(error))}") from None
-        refused = next((p.error for p in found if p.error is not None), None)
-        if refused is not None:
-            raise KafkaTrouble(f"committed offsets cannot be read: {self._words(refused)}")
-        return {
-            TopicPartition(p.topic, p.partition): CommittedOffset(p.offset, p.metadata or "")
-            for p in found
-            if p.offset >= 0
-        }
+        return committed_offsets(self._cluster.access, self._consumer, tps, timeout_s=CALL_TIMEOUT_S)
 
     # ── committing ──────────────────────────────────────────────────────────────────────────────
 

@@ -57,6 +57,18 @@ def write_fault(error: KafkaError) -> WriteFault:
     return _WRITE_FAULTS.get(error.code(), "passing")
 
 
+_COORDINATOR_STARTS = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+}
+
+
+def is_coordinator_starting(answer: object) -> bool:
+    """Whether a group's coordinator says that it is not ready, or that it is another broker."""
+    return isinstance(answer, KafkaError) and answer.code() in _COORDINATOR_STARTS
+
+
 _OUT_OF_REACH = {
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,

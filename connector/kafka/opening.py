@@ -13,16 +13,8 @@ from connector.core.start import Entry, Place, Start, begin, has_older_id, other
 from connector.engine.ports import TopicPartition
 from connector.kafka.cluster import Cluster, TopicLook
 from connector.kafka.errors import KafkaTrouble, NeverStarted
+from connector.kafka.group_offsets import CommittedOffset
 from connector.kafka.sources_store import Entries, SourcesStore
-
-
-@dataclass(frozen=True, slots=True)
-class CommittedOffset:
-    """What the group has committed for one partition."""
-
-    offset: int
-    metadata: str
-
 
 Committed = Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, CommittedOffset]]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from copy import copy
+from itertools import count
 from typing import Any
 
 from hypothesis import settings
@@ -218,6 +219,7 @@ class PlacesMachine(RuleBasedStateMachine):
         self.clock = VirtualClock()
         self.rates: list[float | None] = [None] * LANES
         self.too_large: set[Delivery] = set()
+        self.taken = count()
 
     @initialize()
     def begin(self) -> None:
@@ -251,28 +253,28 @@ class PlacesMachine(RuleBasedStateMachine):
         self.places.line_up_anew(self.lanes)
         self.places.serve()
 
-    def start(self, delivery: Delivery) -> bool:
+    def start(self, delivery: Delivery) -> None:
         lane = delivery.lane
         if delivery in self.too_large:
-            return False
+            return
         if lane.breaker.state != "closed":
             lane.breaker.begin_probe()
             delivery.is_probe = True
         delivery.since_ms = self.clock.monotonic_ms()
         self.places.occupy(delivery)
-        return True
 
     def lane(self, number: int) -> Lane:
         lane = self.lanes.get(f"s{number}")
         assert lane is not None
         return lane
 
-    @rule(number=st.integers(0, LANES - 1), count=st.integers(1, 4), is_too_large=st.booleans())
-    def take(self, number: int, count: int, is_too_large: bool) -> None:
+    @rule(number=st.integers(0, LANES - 1), records=st.integers(1, 4), is_too_large=st.booleans())
+    def take(self, number: int, records: int, is_too_large: bool) -> None:
         def taken() -> None:
-            for _ in range(count):
+            for _ in range(records):
                 lane = self.lane(number)
-                delivery = Delivery(Ticket(Ledger(position=0), 0, 1, 0), RECORD, EVENT, lane)
+                ticket = Ticket(Ledger(position=0), offset=next(self.taken), size_bytes=1, timestamp_ms=0)
+                delivery = Delivery(ticket, RECORD, EVENT, lane)
                 if is_too_large:
                     self.too_large.add(delivery)
                 if self.places.may_start(lane):
@@ -288,7 +290,7 @@ class PlacesMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.places.flying)
     @rule(data=st.data(), outcome=st.sampled_from(OUTCOMES))
     def answer(self, data: st.DataObject, outcome: Delivered | Deferred) -> None:
-        flying = sorted(self.places.flying, key=lambda one: (one.lane.subscription.id, one.since_ms))
+        flying = sorted(self.places.flying, key=lambda one: one.ticket.offset)
         delivery = flying[data.draw(st.integers(0, len(flying) - 1))]
 
         def answered() -> None:
@@ -401,8 +403,8 @@ TestNoLaneIsForgotten.settings = settings(max_examples=60, stateful_step_count=6
 def test_a_lane_led_away_from_a_host_is_not_lined_up_again_when_a_post_there_ends():
     state = PlacesMachine()
     state.begin()
-    state.take(number=0, count=1, is_too_large=False)
-    state.take(number=3, count=2, is_too_large=False)  # one waits: their host is full
+    state.take(number=0, records=1, is_too_large=False)
+    state.take(number=3, records=2, is_too_large=False)  # one waits: their host is full
     state.change(number=0, host=1, rate=None)
     state.close()
     state.change(number=3, host=1, rate=None)

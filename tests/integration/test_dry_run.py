@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from connector.core.dialect import WEBHOOKS_V1
 from connector.core.verify import verify
+from connector.engine.ports import TopicPartition as Partition
+from connector.kafka.access import Access
+from connector.kafka.cluster import APACHE_KAFKA, Cluster
 from deploy.testbed import KafkaCluster
 from tests.support.connector_process import (
     SECRET,
@@ -88,10 +91,10 @@ def records_written(kafka: KafkaCluster, prefix: str) -> dict[str, int]:
     return written
 
 
-def committed(kafka: KafkaCluster, group: str) -> int:
-    admin = kafka.admin()
-    found = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=10)
-    return sum(tp.offset for tp in found[group].result().topic_partitions)
+def committed(kafka: KafkaCluster, group: str, topic: str) -> int:
+    access = Access(bootstrap_servers=kafka.bootstrap_servers)
+    tps = [Partition(topic, number) for number in range(PARTITIONS)]
+    return sum(Cluster(access, APACHE_KAFKA).committed(group, tps).values())
 
 
 def groups(kafka: KafkaCluster) -> set[str]:
@@ -134,7 +137,7 @@ def test_beside_a_live_worker_it_takes_nothing_and_leaves_nothing(
                 code = dry.stop()
                 sends, writes = dry.shown("send"), dry.shown("write")
 
-            wait_until(lambda: committed(kafka, names.group) == EVENTS, "the live worker commits all")
+            wait_until(lambda: committed(kafka, names.group, topic) == EVENTS, "the live worker commits all")
             written_on = ("deliveries_to_tier_total", "tier_records_hopped_total")
             to_tiers = sum(live.metric(name) for name in written_on)
             assert live.stop() == 0
