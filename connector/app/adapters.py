@@ -31,6 +31,7 @@ from connector.settings import Settings
 from connector.settings.kafka import KafkaSettings
 from connector.webhook.ed25519 import sign
 from connector.webhook.egress_sender import EgressSender
+from connector.webhook.resolver import AresLookup
 from connector.webhook.router import SenderRouter
 from connector.webhook.sender import WebhookSender
 
@@ -115,6 +116,7 @@ def sender_of(settings: Settings) -> SenderRouter:
     allow_http = settings.guard.allow_http
     allow_networks = [str(network) for network in settings.guard.allow_networks]
     extra_ca_file = str(settings.guard.ca_file or "") or None
+    lookup = AresLookup()
     # Lanes and the process bound what is under way; a second, smaller bound per host would make
     # subscriptions that share one wait for each other.
     at_once_max = settings.delivery.in_flight_max
@@ -123,6 +125,7 @@ def sender_of(settings: Settings) -> SenderRouter:
         allow_networks=allow_networks,
         extra_ca_file=extra_ca_file,
         connections_per_origin_max=at_once_max,
+        lookup=lookup,
     )
 
     def second() -> EgressSender:
@@ -131,6 +134,7 @@ def sender_of(settings: Settings) -> SenderRouter:
             allow_networks=allow_networks,
             extra_ca_file=extra_ca_file,
             links_per_place_max=at_once_max,
+            lookup=lookup,
         )
 
     return SenderRouter(fast, second)

@@ -120,10 +120,10 @@ class EgressSender:
         :class:`~connector.engine.ports.UnusableIdentity` when the CA file is of no use."""
         self._allow_http = allow_http
         self._allowed = parse_networks(allow_networks)
-        self._resolver = Resolver(lookup or AresLookup(), budget_ms=lookup_budget_ms)
-        self._opener = LinkOpener(self._resolver, allowed=self._allowed)
         self._contexts = TlsContexts(extra_ca_file)
         self._http2_contexts = TlsContexts(extra_ca_file, protocols=("h2", "http/1.1"))
+        self._resolver = Resolver(lookup or AresLookup(), budget_ms=lookup_budget_ms)
+        self._opener = LinkOpener(self._resolver, allowed=self._allowed)
         file_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if file_limit != resource.RLIM_INFINITY:
             links_max = min(links_max, int(file_limit * _FILE_LIMIT_SHARE))

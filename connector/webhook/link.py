@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+import anyio._backends._asyncio  # noqa: F401  httpcore loads it when it first sends: no descriptor may be left then
 import h2.config
 import h2.errors
 import h2.events

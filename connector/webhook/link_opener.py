@@ -20,7 +20,7 @@ from typing import Literal, Protocol
 from connector.core.outcome import Failure
 from connector.webhook.guard import Address, Network, first_refusal
 from connector.webhook.link import Link
-from connector.webhook.opener import ADDRESSES_TRIED_MAX, failure_of
+from connector.webhook.opener import ADDRESSES_TRIED_MAX, failure_at, failure_of
 from connector.webhook.place import Place, Proxy
 from connector.webhook.proxy import connect_request, tunnel_failure
 from connector.webhook.resolver import LookupFailed, Resolver
@@ -98,12 +98,14 @@ class LinkOpener:
     async def _to_proxy(self, target: Target, deadline_s: float) -> Wire | Failure:
         addresses = await self._resolved(target.host, target.literal)
         where = f"the proxy {target.authority}"
-        if not isinstance(addresses, Failure):
+        if isinstance(addresses, Failure):
+            failure = replace(addresses, detail=f"{where}: {addresses.detail}")
+        else:
             dialled = await _dial(addresses, target.port, deadline_s, where, tls=None, name="")
-            if isinstance(dialled, Wire) or dialled.kind == "resources":
+            if isinstance(dialled, Wire):
                 return dialled
-            return replace(dialled, kind="proxy")
-        return Failure("proxy", f"{where}: {addresses.detail}")
+            failure = dialled
+        return failure if failure.kind == "resources" else replace(failure, kind="proxy")
 
     async def _resolved(self, host: str, literal: Address | None) -> Sequence[Address] | Failure:
         if literal is not None:
@@ -125,7 +127,7 @@ async def _dial(
 ) -> Wire | Failure:
     """Connect to the first address that answers; all but the last get an even share of the time left."""
     addresses = addresses[:ADDRESSES_TRIED_MAX]
-    failures: list[Failure] = []
+    errors: list[tuple[OSError, Address]] = []
     for left in range(len(addresses), 0, -1):
         address = addresses[-left]
         try:
@@ -135,9 +137,8 @@ async def _dial(
                 )
             return wire
         except OSError as error:  # TimeoutError and ssl.SSLError among them
-            failures.append(failure_of(error, f"{where} at {address}"))
-    # A family we do not speak looks like a lack of addresses of our own.
-    return next((failure for failure in failures if failure.kind != "resources"), failures[0])
+            errors.append((error, address))
+    return failure_at(errors, where)
 
 
 async def _tunnel(wire: Wire, proxy: Proxy, place: Place) -> Failure | None:

@@ -7,6 +7,7 @@ deadline is the caller's: it cancels.
 from __future__ import annotations
 
 import asyncio
+import encodings.idna  # noqa: F401  TLS loads it at its first handshake: no descriptor may be left then
 import errno
 import ssl
 from collections.abc import Sequence
@@ -17,11 +18,10 @@ from connector.webhook.connection import Connection, ConnectionOwner
 from connector.webhook.guard import Address, Network, first_refusal
 from connector.webhook.origin import Origin
 from connector.webhook.resolver import LookupFailed, Resolver
+from connector.webhook.shortage import SHORTAGES
 
 ADDRESSES_TRIED_MAX = 4
 """Addresses of one name that are tried for one connection."""
-
-_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
 
 
 class Opener:
@@ -43,17 +43,15 @@ class Opener:
         if isinstance(addresses, Failure):
             return addresses
         addresses = addresses[:ADDRESSES_TRIED_MAX]
-        failures: list[Failure] = []
+        errors: list[tuple[OSError, Address]] = []
         for left in range(len(addresses), 0, -1):
             address = addresses[-left]
             limit_s = (deadline_s - monotonic()) / left if left > 1 else None
-            opened = await self._connect(origin, owner, address, limit_s)
-            if isinstance(opened, Connection):
-                return opened
-            failures.append(opened)
-        # What is ours is reported only if nothing else went wrong: a family we do not speak looks
-        # like a lack of addresses of our own.
-        return next((failure for failure in failures if failure.kind != "resources"), failures[0])
+            try:
+                return await self._connect(origin, owner, address, limit_s)
+            except OSError as error:  # TimeoutError and ssl.SSLError among them
+                errors.append((error, address))
+        return failure_at(errors, str(origin))
 
     async def _vetted(self, origin: Origin[Connection]) -> Sequence[Address] | Failure:
         if origin.literal is not None:
@@ -72,20 +70,36 @@ class Opener:
 
     async def _connect(
         self, origin: Origin[Connection], owner: ConnectionOwner, address: Address, limit_s: float | None
-    ) -> Connection | Failure:
+    ) -> Connection:
         connection = Connection(origin, owner)
-        try:
-            async with asyncio.timeout(limit_s):
-                await asyncio.get_running_loop().create_connection(
-                    lambda: connection,
-                    str(address),
-                    origin.port,
-                    ssl=origin.tls,
-                    server_hostname=origin.host if origin.tls is not None else None,
-                )
-        except OSError as error:  # TimeoutError and ssl.SSLError among them
-            return failure_of(error, f"{origin} at {address}")
+        async with asyncio.timeout(limit_s):
+            await asyncio.get_running_loop().create_connection(
+                lambda: connection,
+                str(address),
+                origin.port,
+                ssl=origin.tls,
+                server_hostname=origin.host if origin.tls is not None else None,
+            )
         return connection
+
+
+def failure_at(errors: Sequence[tuple[OSError, Address]], where: str) -> Failure:
+    """The failure to connect to any of the addresses of ``where``, of which at least one was tried: what the
+    one says that tells most."""
+    error, address = min(errors, key=lambda each: _vagueness(each[0]))
+    return failure_of(error, f"{where} at {address}")
+
+
+def _vagueness(error: OSError) -> int:
+    """A family of addresses that this machine does not speak says nothing about the receiver. It looks like a
+    lack of ports or of a network; and where something is lacking, the receiver was not really tried."""
+    match error.errno:
+        case errno.ENETUNREACH | errno.EAFNOSUPPORT:
+            return 3
+        case errno.EADDRNOTAVAIL:
+            return 2
+        case number:
+            return 0 if number in SHORTAGES else 1
 
 
 def failure_of(error: OSError, where: str) -> Failure:
@@ -94,7 +108,7 @@ def failure_of(error: OSError, where: str) -> Failure:
         return Failure("tls", f"the certificate of {where} is not accepted: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
         return Failure("tls", f"no TLS with {where}: {error.reason or error}")
-    if error.errno in _OURS:
+    if error.errno in SHORTAGES:
         return Failure("resources", f"no connection to {where}: {error.strerror}")
     if isinstance(error, TimeoutError):
         return Failure("connect", f"{where} does not answer")

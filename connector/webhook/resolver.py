@@ -20,6 +20,7 @@ import aiodns.error
 
 from connector.core.outcome import FailureKind
 from connector.webhook.guard import Address
+from connector.webhook.shortage import shortage
 
 NAMES_MAX = 10_000
 """Names remembered; one entry is about 300 bytes."""
@@ -54,7 +55,8 @@ class Lookup(Protocol):
     async def look_up(self, name: str) -> Answer:
         """All addresses of ``name``, IPv4 and IPv6. Raises :class:`LookupFailed`."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Give up all look-ups. May be called again, by another who shared it."""
 
 
 class Resolver:
@@ -132,19 +134,20 @@ class Resolver:
 
 class AresLookup:
     """c-ares: /etc/hosts, then ``name_servers`` ("address:port"), by default those of
-    /etc/resolv.conf with its search domains."""
+    /etc/resolv.conf with its search domains. To be made on the running loop, and before it is needed: what
+    c-ares opens for itself must not be missing when descriptors are used up."""
 
     def __init__(self, name_servers: Sequence[str] = ()) -> None:
-        self._name_servers = name_servers
-        self._resolver: aiodns.DNSResolver | None = None
+        # A lost datagram costs a second, not the five of the usual configuration.
+        self._resolver = aiodns.DNSResolver(name_servers, timeout=1.0, tries=3)
 
     async def look_up(self, name: str) -> Answer:
-        if self._resolver is None:
-            # A lost datagram costs a second, not the five of the usual configuration.
-            self._resolver = aiodns.DNSResolver(self._name_servers, timeout=1.0, tries=3)
+        # Of a socket that it could not open, c-ares says no more than that no name server was reached.
+        _need_socket(name)
         try:
             result = await self._resolver.getaddrinfo(name)
         except aiodns.error.DNSError as error:
+            _need_socket(name)
             raise LookupFailed(f"{name} does not resolve: {error.args[1]}") from None
         if not result.nodes:
             raise LookupFailed(f"{name} does not resolve: it has no addresses")
@@ -154,7 +157,11 @@ class AresLookup:
         return Answer(tuple(addresses), min(node.ttl for node in result.nodes))
 
     async def close(self) -> None:
-        if self._resolver is not None:
-            await self._resolver.close()
-            # The cancelled look-ups were handed to the loop from another thread: let them land.
-            await asyncio.sleep(0)
+        await self._resolver.close()
+        # The cancelled look-ups were handed to the loop from another thread: let them land.
+        await asyncio.sleep(0)
+
+
+def _need_socket(name: str) -> None:
+    if why := shortage():
+        raise LookupFailed(f"{name} is not looked up: {why}", "resources")

@@ -85,9 +85,9 @@ class WebhookSender:
         :class:`~connector.engine.ports.UnusableIdentity` when the CA file is of no use."""
         self._allow_http = allow_http
         self._allowed = parse_networks(allow_networks)
+        self._contexts = TlsContexts(extra_ca_file)
         self._resolver = Resolver(lookup or AresLookup(), budget_ms=lookup_budget_ms)
         self._opener = Opener(self._resolver, allowed=self._allowed)
-        self._contexts = TlsContexts(extra_ca_file)
         self._pool = Pool(
             connections_max=connections_max,
             connections_per_origin_max=connections_per_origin_max,

@@ -8,6 +8,7 @@ from functools import cached_property
 from weakref import WeakValueDictionary
 
 from connector.core.subscription import TlsIdentity
+from connector.engine.ports import UnusableIdentity
 from connector.webhook.identity import load_authorities, load_identity
 
 
@@ -53,6 +54,13 @@ class TlsContexts:
 
     def _trusting_the_system(self) -> ssl.SSLContext:
         context = self._restricted(ssl.create_default_context())
+        file = ssl.get_default_verify_paths().cafile
+        if file is not None and not context.cert_store_stats()["x509_ca"]:
+            # OpenSSL says nothing of it, and everybody's certificate would be refused from now on.
+            raise UnusableIdentity(
+                f"the system's authorities in {file} cannot be used; write them into it as PEM, and see to "
+                f"it that this process may open files"
+            )
         if self._extra_ca_file is not None:
             load_authorities(context, self._extra_ca_file)
         return context

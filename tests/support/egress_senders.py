@@ -10,7 +10,7 @@ from connector.core.subscription import Egress
 from connector.webhook.egress_sender import EgressEndpoint, EgressSender
 
 
-class _ByOneWay(EgressSender):
+class ByOneWay(EgressSender):
     """An :class:`EgressSender` whose endpoints need not say by which way."""
 
     def __init__(self, egress: Egress, **settings: Any) -> None:
@@ -27,7 +27,7 @@ async def egress_senders(egress: Egress) -> AsyncIterator[Callable[..., EgressSe
     senders: list[EgressSender] = []
 
     def make(**settings: Any) -> EgressSender:
-        sender = _ByOneWay(egress, **{"allow_http": True, "allow_networks": ["127.0.0.0/8"], **settings})
+        sender = ByOneWay(egress, **{"allow_http": True, "allow_networks": ["127.0.0.0/8"], **settings})
         senders.append(sender)
         return sender
 

@@ -222,10 +222,11 @@ def test_a_proxy_may_be_inside_the_house() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_forbidden_literal_is_refused_with_a_proxy_as_without(scheme: str) -> None:
+async def test_a_forbidden_literal_is_refused_with_a_proxy_as_without(scheme: str) -> None:
     sender = EgressSender(allow_http=True)
 
     with pytest.raises(ValueError, match="allow_networks"):
         sender.endpoint(
             f"{scheme}://10.0.0.1/", headers=(), content_type="a/b", egress=Egress(proxy="http://egress:3128")
         )
+    await sender.close()

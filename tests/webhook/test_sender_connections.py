@@ -134,11 +134,11 @@ async def test_no_room_in_all_and_none_idle_is_a_failure_of_ours(make_sender: Ma
     assert outcome == Failure("resources", "the limit of connections is reached")
 
 
-def test_connections_stay_below_four_fifths_of_the_limit_of_open_files() -> None:
+async def test_connections_stay_below_four_fifths_of_the_limit_of_open_files(make_sender: Make) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
     try:
-        sender = WebhookSender(connections_max=10_000)
+        sender = make_sender(connections_max=10_000)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -288,7 +288,9 @@ async def test_a_callback_may_post_again_at_once_over_the_same_connection(make_s
     assert (len(receiver.requests), receiver.accepted) == (100, 1)
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS])
+@pytest.mark.parametrize(
+    "number", [errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM]
+)
 def test_what_we_lack_ourselves_is_never_billed_to_the_receiver(number: int) -> None:
     assert failure_of(OSError(number, os.strerror(number)), "https://a.example:443").kind == "resources"
 
