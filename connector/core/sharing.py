@@ -1,9 +1,9 @@
 """What workers tell one another, as records of the compacted topic ``<prefix>.shared``.
 
 Each fact has a key, so that the newest one is what remains: ``endpoint/<subscription id>``,
-``worker/<worker id>``, ``backlog/<subscription id>``. Values are JSON with their version. What cannot
-be read is a :class:`Fault`, never an exception: another version may be running beside this one.
-What a fact means for whoever reads it is decided there.
+``worker/<worker id>``, ``parking/<worker id>``, ``backlog/<subscription id>``. Values are JSON with their
+version. What cannot be read is a :class:`Fault`, never an exception: another version may be running beside
+this one. What a fact means for whoever reads it is decided there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from connector.core.disabling import Disabled as Disabled  # part of what is tol
 
 VERSION: Final = 1
 VALUE_BYTES_MAX: Final = 4 << 20
-"""More than the longest list of 20,000 subscriptions takes; nothing longer is parsed."""
+"""More than the longest list of 60,000 subscriptions takes; nothing longer is parsed."""
 
 _KEY_BYTES_MAX = 512
 _TEXT_CHARS_MAX = 1_024
@@ -54,12 +54,23 @@ class EndpointNews:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerNews:
-    """A worker is alive at ``at_ms`` (Unix), parks for these subscriptions, or is about to leave."""
+    """A worker is alive at ``at_ms`` (Unix), or is about to leave. This is told every second, so for whom it
+    parks is told apart: by the :class:`ParkingNews` of ``parking_number`` or a later one (0: for nobody)."""
 
     worker: str
     at_ms: int
-    parking: tuple[str, ...]
+    parking_number: int
     is_leaving: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkingNews:
+    """The subscriptions that a worker parks for, all of them, told when they change. ``number`` grows with
+    every change: who knows only a lower one than the worker speaks of does not know for whom it parks."""
+
+    worker: str
+    number: int
+    subscription_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +105,10 @@ class Fault:
     why: str
 
 
-News = EndpointNews | WorkerNews | BacklogNews | Forgotten
+Told = EndpointNews | WorkerNews | ParkingNews | BacklogNews
+"""What is written with a value."""
+
+News = Told | Forgotten
 
 
 def digest_of(url: str) -> str:
@@ -105,7 +119,7 @@ def digest_of(url: str) -> str:
 # ── writing ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def encode(news: EndpointNews | WorkerNews | BacklogNews) -> tuple[bytes, bytes]:
+def encode(news: Told) -> tuple[bytes, bytes]:
     """Key and value of the record that tells ``news``."""
     match news:
         case EndpointNews():
@@ -120,7 +134,13 @@ def encode(news: EndpointNews | WorkerNews | BacklogNews) -> tuple[bytes, bytes]
                 "reset_at_ms": news.reset_at_ms,
             }
         case WorkerNews():
-            content = {"at_ms": news.at_ms, "parking": news.parking, "is_leaving": news.is_leaving}
+            content = {
+                "at_ms": news.at_ms,
+                "parking_number": news.parking_number,
+                "is_leaving": news.is_leaving,
+            }
+        case ParkingNews():
+            content = {"number": news.number, "subscription_ids": news.subscription_ids}
         case BacklogNews():
             cursor = {str(partition): offset for partition, offset in sorted(news.cursor.items())}
             content = {
@@ -135,13 +155,15 @@ def encode(news: EndpointNews | WorkerNews | BacklogNews) -> tuple[bytes, bytes]
     return key_of(news), orjson.dumps({"v": VERSION, **content})
 
 
-def key_of(news: EndpointNews | WorkerNews | BacklogNews) -> bytes:
+def key_of(news: Told) -> bytes:
     """The key of ``news``; a record of it without a value withdraws them."""
     match news:
         case EndpointNews():
             return f"endpoint/{news.subscription_id}".encode()
         case WorkerNews():
             return f"worker/{news.worker}".encode()
+        case ParkingNews():
+            return f"parking/{news.worker}".encode()
         case BacklogNews():
             return f"backlog/{news.subscription_id}".encode()
         case _:
@@ -202,8 +224,14 @@ def _read(key: bytes | None, value: bytes | None) -> News:
             return WorkerNews(
                 worker=id_,
                 at_ms=members.number("at_ms"),
-                parking=members.texts("parking"),
+                parking_number=members.number("parking_number"),
                 is_leaving=members.truth("is_leaving"),
+            )
+        case "parking":
+            return ParkingNews(
+                worker=id_,
+                number=members.number("number"),
+                subscription_ids=members.texts("subscription_ids"),
             )
         case "backlog":
             return BacklogNews(

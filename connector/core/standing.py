@@ -7,13 +7,22 @@ to itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from connector.core.breaker import RETRY_AFTER, Breaker, BreakerRules, BreakerSnapshot
 from connector.core.disabling import Disabled
-from connector.core.sharing import BacklogNews, EndpointNews, Fault, Forgotten, WorkerNews, decode, digest_of
+from connector.core.sharing import (
+    BacklogNews,
+    EndpointNews,
+    Fault,
+    Forgotten,
+    ParkingNews,
+    WorkerNews,
+    decode,
+    digest_of,
+)
 from connector.core.subscription import Subscription
 
 State = Literal["disabled", "held off", "open", "paused", "well"]
@@ -64,12 +73,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """Everything on the board, by subscription and by worker. ``faults`` are records that say nothing to
-    this version."""
+    """Everything on the board, by subscription and by worker. ``parking`` are the subscriptions that each
+    worker parks for; ``faults`` are records that say nothing to this version."""
 
     endpoints: Mapping[str, EndpointNews]
     backlogs: Mapping[str, BacklogNews]
     workers: Sequence[WorkerNews]
+    parking: Mapping[str, Set[str]]
     faults: Sequence[Fault]
 
     def alive(self, *, now_ms: int, silent_ms: int) -> list[WorkerNews]:
@@ -82,6 +92,7 @@ def known(records: Iterable[tuple[bytes, bytes]]) -> Known:
     endpoints: dict[str, EndpointNews] = {}
     backlogs: dict[str, BacklogNews] = {}
     workers: list[WorkerNews] = []
+    parking: dict[str, Set[str]] = {}
     faults: list[Fault] = []
     for key, value in records:
         match decode(key, value):
@@ -91,12 +102,14 @@ def known(records: Iterable[tuple[bytes, bytes]]) -> Known:
                 backlogs[news.subscription_id] = news
             case WorkerNews() as news:
                 workers.append(news)
+            case ParkingNews() as news:
+                parking[news.worker] = frozenset(news.subscription_ids)
             case Fault() as fault:
                 faults.append(fault)
             case Forgotten():
                 pass
     workers.sort(key=lambda one: one.worker)
-    return Known(endpoints=endpoints, backlogs=backlogs, workers=workers, faults=faults)
+    return Known(endpoints=endpoints, backlogs=backlogs, workers=workers, parking=parking, faults=faults)
 
 
 def standing(subscription: Subscription, board: Known, alive: Iterable[WorkerNews]) -> Standing:
@@ -106,7 +119,7 @@ def standing(subscription: Subscription, board: Known, alive: Iterable[WorkerNew
     if news is not None and not news.are_of(subscription.url):
         news = None
     disabled = news.disabled if news is not None else None
-    parking = tuple(one.worker for one in alive if id_ in one.parking)
+    parking = tuple(one.worker for one in alive if id_ in board.parking.get(one.worker, ()))
     return Standing(
         subscription_id=id_,
         url=subscription.url,

@@ -26,6 +26,7 @@ from connector.core.sharing import (
     EndpointNews,
     Fault,
     Forgotten,
+    ParkingNews,
     WorkerNews,
     decode,
     digest_of,
@@ -137,9 +138,9 @@ class Knowledge:
                     self.backlogs.pop(name.removeprefix(_BACKLOG), None)
             case Fault(key=name, why=why):
                 self._cannot_read(name, why)
-            case WorkerNews(worker=self._worker_id):
+            case ParkingNews(worker=self._worker_id):
                 self._heard_own(news)
-            case WorkerNews():
+            case WorkerNews() | ParkingNews():
                 pass
             case _:
                 assert_never(news)
@@ -154,11 +155,11 @@ class Knowledge:
         if len(self._unknown) > UNKNOWN_MAX:
             del self._unknown[next(iter(self._unknown))]
 
-    def _heard_own(self, news: WorkerNews) -> None:
+    def _heard_own(self, news: ParkingNews) -> None:
         """All know for whom we park: only now each backlog is opened, so that whoever knows of the opening
         knows that it is not to be replayed yet."""
         openings, self._openings = self._openings, {}
-        for id_ in news.parking:
+        for id_ in news.subscription_ids:
             if id_ in openings:
                 self._openings[id_] = openings[id_]
             else:

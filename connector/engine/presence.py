@@ -14,6 +14,10 @@ coming back. When it does not, time stands still here: the shares stay as they w
 outage of the board from the death of all others, and to deliver at the last known rate is right in the
 first case and merely careful in the second. When it is heard again, everybody has another 5 s.
 
+For whom a worker parks is told when it changes, and by a number with every news: ten thousand paused
+subscriptions are some 600 kB, too much for every second. Who has not heard the list of that number takes the
+worker for one that may park for anybody.
+
 What leaving and dead workers leave on the board is removed, so that it does not grow with every worker
 that ever was.
 """
@@ -25,7 +29,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import assert_never
 
-from connector.core.sharing import BacklogNews, EndpointNews, Fault, Forgotten, News, WorkerNews, encode
+from connector.core.sharing import (
+    BacklogNews,
+    EndpointNews,
+    Fault,
+    Forgotten,
+    News,
+    ParkingNews,
+    WorkerNews,
+    encode,
+)
 from connector.engine.ports import Clock
 from connector.engine.shared import Board
 
@@ -41,19 +54,29 @@ at most 2 s before our last echo."""
 FORGET_MS = 60_000
 """So long after its last news a dead worker's key is removed: nobody counts it by then."""
 
-_KEY = "worker/"
+_WORKER = "worker/"
+_PARKING = "parking/"
 
 
 @dataclass(slots=True)
 class _Peer:
-    """Another worker. ``news`` is ``None`` when its version says what we cannot read."""
+    """Another worker. ``news`` is ``None`` while it has told none that we can read, and so is ``parking``."""
 
     heard_at_ms: int
-    news: WorkerNews | None
+    news: WorkerNews | None = None
+    parking: ParkingNews | None = None
 
     @property
     def is_leaving(self) -> bool:
         return self.news is not None and self.news.is_leaving
+
+    @property
+    def parks_for(self) -> Collection[str] | None:
+        """The subscriptions it parks for; ``None`` while that is not known."""
+        number = self.parking.number if self.parking is not None else 0
+        if self.news is None or number < self.news.parking_number:
+            return None
+        return self.parking.subscription_ids if self.parking is not None else ()
 
 
 class Presence:
@@ -69,6 +92,7 @@ class Presence:
         self._clock = clock
         self._worker_id = worker_id
         self._parking: tuple[str, ...] = ()
+        self._parking_number = 0
         self._peers: dict[str, _Peer] = {}
         self._beat_at_ms = self._board_heard_at_ms = clock.monotonic_ms()
         self._joins_at_ms: int | None = None  # None until our announcement has come back
@@ -87,6 +111,8 @@ class Presence:
         parking = tuple(sorted(subscription_ids))
         if parking != self._parking and not self._is_leaving:
             self._parking = parking
+            self._parking_number += 1
+            self._tell_parking()
             self._post()
 
     def leave(self) -> None:
@@ -103,42 +129,61 @@ class Presence:
         self._post()
         if self.is_leading:
             for worker_id in self._forgettable(now_ms):
-                self._board.post(_key(worker_id), None)
+                self._withdraw(worker_id)
 
     def _post(self) -> None:
-        key, value = encode(
-            WorkerNews(
-                worker=self._worker_id,
-                at_ms=self._clock.now_ms(),
-                parking=self._parking,
-                is_leaving=self._is_leaving,
-            )
+        news = WorkerNews(
+            worker=self._worker_id,
+            at_ms=self._clock.now_ms(),
+            parking_number=self._parking_number,
+            is_leaving=self._is_leaving,
         )
-        self._board.post(key, value)
+        self._board.post(*encode(news))
+
+    def _tell_parking(self) -> None:
+        news = ParkingNews(
+            worker=self._worker_id, number=self._parking_number, subscription_ids=self._parking
+        )
+        self._board.post(*encode(news))
+
+    def _withdraw(self, worker_id: str) -> None:
+        for kind in (_PARKING, _WORKER):
+            self._board.post(f"{kind}{worker_id}".encode(), None)
 
     # ── what others tell ────────────────────────────────────────────────────────────────────────
 
     def heard(self, news: News | Fault) -> None:
         """Something the board told."""
         match news:
+            case WorkerNews(worker=self._worker_id):
+                self._heard_own(news)
             case WorkerNews():
-                self._heard_of(news.worker, news)
-            case Fault(key=key) if key.startswith(_KEY):
-                self._heard_of(key.removeprefix(_KEY), None)
-            case Forgotten(key=key) if key.startswith(_KEY):
-                self._peers.pop(key.removeprefix(_KEY), None)
+                self._heard_of(news.worker).news = news
+            case ParkingNews(worker=self._worker_id):
+                pass
+            case ParkingNews():
+                self._heard_of(news.worker).parking = news
+            case Fault(key=key) if key.startswith(_WORKER):
+                self._heard_of(key.removeprefix(_WORKER)).news = None
+            case Fault(key=key) if key.startswith(_PARKING):
+                self._heard_of(key.removeprefix(_PARKING)).parking = None
+            case Forgotten(key=key) if key.startswith(_WORKER):
+                self._peers.pop(key.removeprefix(_WORKER), None)
+            case Forgotten(key=key) if key == f"{_PARKING}{self._worker_id}":
+                if not self._is_leaving:
+                    self._tell_parking()  # we stood still for so long that others took us for dead
             case EndpointNews() | BacklogNews() | Forgotten() | Fault():
                 pass
             case _:
                 assert_never(news)
 
-    def _heard_of(self, worker_id: str, news: WorkerNews | None) -> None:
-        if worker_id == self._worker_id:
-            self._heard_own(news)
-        else:
-            self._peers[worker_id] = _Peer(self._clock.monotonic_ms(), news)
+    def _heard_of(self, worker_id: str) -> _Peer:
+        now_ms = self._clock.monotonic_ms()
+        peer = self._peers.setdefault(worker_id, _Peer(now_ms))
+        peer.heard_at_ms = now_ms
+        return peer
 
-    def _heard_own(self, news: WorkerNews | None) -> None:
+    def _heard_own(self, news: WorkerNews) -> None:
         now_ms = self._clock.monotonic_ms()
         if not self._is_board_heard(now_ms):
             for worker_id in self._live_peers(now_ms):
@@ -147,7 +192,7 @@ class Presence:
         if self._joins_at_ms is None:
             self._joins_at_ms = now_ms + JOIN_MS
         if news is not None and news.is_leaving:
-            self._board.post(_key(self._worker_id), None)
+            self._withdraw(self._worker_id)
 
     # ── what follows ────────────────────────────────────────────────────────────────────────────
 
@@ -157,13 +202,6 @@ class Presence:
         if self._joins_at_ms is not None and not self._is_leaving:
             live.add(self._worker_id)
         return live
-
-    def workers(self) -> dict[str, WorkerNews]:
-        """What the others that are alive have told last; those of a version we cannot read are left out."""
-        live = self._live_peers(self._clock.monotonic_ms())
-        return {
-            worker_id: news for worker_id in live if (news := self._peers[worker_id].news) is not None
-        }
 
     @property
     def leader(self) -> str | None:
@@ -177,13 +215,13 @@ class Presence:
 
     def parking(self) -> set[str] | None:
         """The subscriptions that anybody alive parks for, this worker included; ``None`` while somebody is
-        alive whose news cannot be read."""
+        alive of whom that is not known."""
         parking = set(self._parking)
         for worker_id in self._live_peers(self._clock.monotonic_ms()):
-            news = self._peers[worker_id].news
-            if news is None:
+            parks_for = self._peers[worker_id].parks_for
+            if parks_for is None:
                 return None
-            parking.update(news.parking)
+            parking.update(parks_for)
         return parking
 
     def share(self, now_ms: int) -> float:
@@ -213,7 +251,3 @@ class Presence:
         return [
             worker_id for worker_id, peer in self._peers.items() if now_ms - peer.heard_at_ms > FORGET_MS
         ]
-
-
-def _key(worker_id: str) -> bytes:
-    return f"{_KEY}{worker_id}".encode()

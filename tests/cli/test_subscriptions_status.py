@@ -23,7 +23,7 @@ from tests.support.subscription_files import file_of
 
 NOW_MS = 1_780_300_000_000  # 2026-06-01T07:46:40Z
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
-WORKER = WorkerNews(worker="web-1", at_ms=NOW_MS, parking=(), is_leaving=False)
+WORKER = WorkerNews(worker="web-1", at_ms=NOW_MS, parking_number=0, is_leaving=False)
 
 
 def breaker(why: str, *, until_ms: int) -> BreakerSnapshot:
@@ -66,9 +66,7 @@ DUE = standing("due", breaker=breaker("http-500", until_ms=NOW_MS - 1))
 HELD_OFF = standing("asked", breaker=breaker(RETRY_AFTER, until_ms=NOW_MS + 59 * MINUTE_MS))
 DISABLED = standing(
     "disabled",
-    disabled=Disabled(
-        since_ms=NOW_MS - 5 * DAY_MS, why="Gone.\x1b[2J", probes_at_ms=NOW_MS + 24 * HOUR_MS
-    ),
+    disabled=Disabled(since_ms=NOW_MS - 5 * DAY_MS, why="Gone.\x1b[2J", probes_at_ms=NOW_MS + 24 * HOUR_MS),
     backlog="parked",
 )
 PAUSED = standing("paused", is_paused=True)
@@ -104,8 +102,7 @@ def test_what_is_in_trouble_is_shown_with_what_happens_next_and_the_rest_is_coun
         "",
         "disabled: deliveries are parked; after UNTIL one tries it, and enables it again if it is accepted.",
         "held off: deliveries wait in the retry topics until then, as it asked; then one tries it.",
-        "open: deliveries wait in the retry topics; "
-        "after UNTIL one tries it, and if it is accepted all go.",
+        "open: deliveries wait in the retry topics; after UNTIL one tries it, and if it is accepted all go.",
         "paused: deliveries are parked until it is resumed in the subscriptions file.",
         "Nothing is known against the other 1 subscription(s).",
         "",

@@ -19,6 +19,8 @@ from connector.core.sharing import (
     Fault,
     Forgotten,
     News,
+    ParkingNews,
+    Told,
     WorkerNews,
     decode,
     digest_of,
@@ -40,9 +42,8 @@ ENDPOINT = EndpointNews(
     failed_attempts=21,
     reset_at_ms=0,
 )  # fmt: skip
-WORKER = WorkerNews(
-    worker="w1", at_ms=1_700_000_000_000, parking=("partner-a", "partner-b"), is_leaving=False
-)
+WORKER = WorkerNews(worker="w1", at_ms=1_700_000_000_000, parking_number=7, is_leaving=False)
+PARKING = ParkingNews(worker="w1", number=7, subscription_ids=("partner-a", "partner-b"))
 BACKLOG = BacklogNews(
     subscription_id="partner-a", at_ms=1_700_000_000_000, openings=3, topic_id="Zm9v",
     cursor={10: 7, 2: 99}, is_done=True,
@@ -78,8 +79,14 @@ _NEWS = st.one_of(
         WorkerNews,
         worker=_IDS,
         at_ms=_NUMBERS,
-        parking=st.lists(_TEXTS, max_size=5).map(tuple),
+        parking_number=_NUMBERS,
         is_leaving=st.booleans(),
+    ),
+    st.builds(
+        ParkingNews,
+        worker=_IDS,
+        number=_NUMBERS,
+        subscription_ids=st.lists(_TEXTS, max_size=5).map(tuple),
     ),
     st.builds(
         BacklogNews,
@@ -93,7 +100,7 @@ _NEWS = st.one_of(
 )
 
 
-def changed(news: EndpointNews | WorkerNews | BacklogNews, **members: Any) -> News | Fault:
+def changed(news: Told, **members: Any) -> News | Fault:
     """What is read when these members of the value are others."""
     key, value = encode(news)
     return decode(key, orjson.dumps(orjson.loads(value) | members))
@@ -114,7 +121,12 @@ def changed(news: EndpointNews | WorkerNews | BacklogNews, **members: Any) -> Ne
         (
             WORKER,
             b"worker/w1",
-            b'{"v":1,"at_ms":1700000000000,"parking":["partner-a","partner-b"],"is_leaving":false}',
+            b'{"v":1,"at_ms":1700000000000,"parking_number":7,"is_leaving":false}',
+        ),
+        (
+            PARKING,
+            b"parking/w1",
+            b'{"v":1,"number":7,"subscription_ids":["partner-a","partner-b"]}',
         ),
         (
             BACKLOG,
@@ -123,16 +135,14 @@ def changed(news: EndpointNews | WorkerNews | BacklogNews, **members: Any) -> Ne
         ),
     ],
 )
-def test_the_bytes_of_every_kind_of_news(
-    news: EndpointNews | WorkerNews | BacklogNews, key: bytes, value: bytes
-) -> None:
+def test_the_bytes_of_every_kind_of_news(news: Told, key: bytes, value: bytes) -> None:
     assert encode(news) == (key, value)
     assert key_of(news) == key
     assert decode(key, value) == news
 
 
 @given(_NEWS)
-def test_news_are_read_back_as_they_were_written(news: EndpointNews | WorkerNews | BacklogNews) -> None:
+def test_news_are_read_back_as_they_were_written(news: Told) -> None:
     assert decode(*encode(news)) == news
 
 
@@ -194,7 +204,7 @@ def test_a_key_that_cannot_be_read_is_a_fault(key: bytes | None, why: str) -> No
 
 
 def test_the_longest_key_is_read() -> None:
-    news = WorkerNews(worker="x" * 505, at_ms=1, parking=(), is_leaving=True)
+    news = WorkerNews(worker="x" * 505, at_ms=1, parking_number=0, is_leaving=True)
 
     assert decode(*encode(news)) == news
 
@@ -219,7 +229,7 @@ def test_a_value_that_cannot_be_read_is_a_fault(value: bytes, why: str) -> None:
 
 @pytest.mark.parametrize("at_ms", [-1, 2**53, 2**80, 1.5, "1", True, None])
 def test_a_time_is_a_whole_number(at_ms: object) -> None:
-    fault = decode(b"worker/w1", b'{"v":1,"at_ms":%s,"parking":[],"is_leaving":false}' % _json(at_ms))
+    fault = decode(b"worker/w1", b'{"v":1,"at_ms":%s,"parking_number":0,"is_leaving":false}' % _json(at_ms))
 
     assert fault == Fault("worker/w1", "at_ms is not a whole number from 0 on")
 
@@ -231,15 +241,35 @@ def _json(value: object) -> bytes:
 @pytest.mark.parametrize(
     ("members", "why"),
     [
-        ({"parking": "partner-a"}, "parking is not a list"),
-        ({"parking": [1]}, "parking is not a text of at most 1024 characters"),
-        ({"parking": ["x" * 1_025]}, "parking is not a text of at most 1024 characters"),
+        ({"parking_number": -1}, "parking_number is not a whole number from 0 on"),
+        ({"parking_number": None}, "parking_number is not a whole number from 0 on"),
         ({"is_leaving": 1}, "is_leaving is not true or false"),
         ({"is_leaving": None}, "is_leaving is not true or false"),
     ],
 )
 def test_members_of_a_worker_are_checked(members: dict[str, object], why: str) -> None:
     assert changed(WORKER, **members) == Fault("worker/w1", why)
+
+
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        ({"number": "1"}, "number is not a whole number from 0 on"),
+        ({"subscription_ids": "partner-a"}, "subscription_ids is not a list"),
+        ({"subscription_ids": [1]}, "subscription_ids is not a text of at most 1024 characters"),
+        ({"subscription_ids": ["x" * 1_025]}, "subscription_ids is not a text of at most 1024 characters"),
+    ],
+)
+def test_members_of_what_a_worker_parks_for_are_checked(members: dict[str, object], why: str) -> None:
+    assert changed(PARKING, **members) == Fault("parking/w1", why)
+
+
+def test_to_park_for_ten_thousand_of_the_longest_names_fits_the_smallest_own_topic() -> None:
+    names = tuple(f"{number:064}" for number in range(10_000))
+
+    _, value = encode(ParkingNews(worker="w1", number=1, subscription_ids=names))
+
+    assert len(value) < 1 << 20
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,16 @@ import pytest
 
 from connector.core.breaker import BreakerSnapshot
 from connector.core.disabling import Disabled
-from connector.core.sharing import BacklogNews, EndpointNews, WorkerNews, decode, digest_of, encode
+from connector.core.sharing import (
+    BacklogNews,
+    EndpointNews,
+    ParkingNews,
+    Told,
+    WorkerNews,
+    decode,
+    digest_of,
+    encode,
+)
 from connector.core.standing import OPERATOR, Standing, known, reset, standing
 from tests.support.world import subscription
 
@@ -44,13 +53,15 @@ def backlog(*, is_done: bool) -> BacklogNews:
     )
 
 
-def worker(
-    name: str, *, at_ms: int = 5_000, is_leaving: bool = False, parking: tuple[str, ...] = ()
-) -> WorkerNews:
-    return WorkerNews(worker=name, at_ms=at_ms, parking=parking, is_leaving=is_leaving)
+def worker(name: str, *, at_ms: int = 5_000, is_leaving: bool = False) -> WorkerNews:
+    return WorkerNews(worker=name, at_ms=at_ms, parking_number=0, is_leaving=is_leaving)
 
 
-def stands(*news: EndpointNews | BacklogNews | WorkerNews, paused: bool = False) -> Standing:
+def parking(name: str, *subscription_ids: str) -> ParkingNews:
+    return ParkingNews(worker=name, number=1, subscription_ids=subscription_ids)
+
+
+def stands(*news: Told, paused: bool = False) -> Standing:
     board = known(map(encode, news))
     return standing(subscription("a", paused=paused), board, board.workers)
 
@@ -100,7 +111,9 @@ def test_a_backlog_is_parked_while_it_is_kept_and_replayed_afterwards() -> None:
 
 
 def test_who_parks_for_it_is_named() -> None:
-    one = stands(worker("w1", parking=("a", "b")), worker("w2", parking=("b",)))
+    one = stands(
+        worker("w1"), parking("w1", "a", "b"), worker("w2"), parking("w2", "b"), parking("gone", "a")
+    )
 
     assert one.parking == ("w1",)
 

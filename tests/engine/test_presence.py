@@ -8,7 +8,15 @@ from random import Random
 
 import pytest
 
-from connector.core.sharing import BacklogNews, Fault, Forgotten, WorkerNews, decode, encode
+from connector.core.sharing import (
+    BacklogNews,
+    Fault,
+    Forgotten,
+    ParkingNews,
+    WorkerNews,
+    decode,
+    encode,
+)
 from connector.engine.presence import Presence
 from tests.support.fake_board import FakeBoard, FakeTopic
 from tests.support.virtual_time import VirtualClock, run_virtual, virtual
@@ -316,13 +324,12 @@ async def test_what_a_worker_parks_is_known_to_the_others_at_once():
 
     a.park({"two", "one"})
     await crew.watch(0.05)
-    told = b.workers()["a"].parking
+    told = b.parking()
     a.park([])
     await crew.watch(0.05)
 
-    assert told == ("one", "two")
-    assert b.workers()["a"].parking == ()
-    assert "b" not in b.workers()
+    assert told == {"one", "two"}
+    assert b.parking() == set()
 
 
 @virtual
@@ -340,6 +347,80 @@ async def test_the_same_parking_is_not_told_twice():
 
 
 @virtual
+async def test_for_whom_it_parks_is_told_when_that_changes_and_not_every_second():
+    crew = Crew()
+    a, b = crew.join("a"), crew.join("b")
+    a.park(["one"])
+
+    await crew.watch(20)
+
+    assert [key for key, _ in crew.topic.appended].count(b"parking/a") == 1
+    assert b.parking() == {"one"}
+
+
+@virtual
+async def test_a_newcomer_knows_for_whom_the_others_have_parked_all_along():
+    crew = Crew()
+    a = crew.join("a")
+    a.park(["one"])
+    await crew.watch(20)
+
+    late = crew.join("b")
+    await crew.watch(2)
+
+    assert late.parking() == {"one"}
+
+
+@virtual
+async def test_who_has_not_heard_the_newest_list_of_a_worker_takes_it_to_park_for_anybody():
+    crew = Crew()
+    a = crew.join("a")
+    await crew.watch(3)
+
+    crew.topic.append(*encode(ParkingNews(worker="b", number=1, subscription_ids=("one",))))
+    crew.topic.append(*encode(WorkerNews(worker="b", at_ms=0, parking_number=2, is_leaving=False)))
+    await crew.watch(0.1)
+    before = a.parking()
+    crew.topic.append(*encode(ParkingNews(worker="b", number=2, subscription_ids=("two",))))
+    await crew.watch(0.1)
+
+    assert before is None
+    assert a.parking() == {"two"}
+
+
+@virtual
+async def test_a_list_that_cannot_be_read_may_be_of_anybody_until_it_can():
+    crew = Crew()
+    a, b = crew.join("a"), crew.join("b")
+    b.park(["one"])
+    await crew.watch(3)
+
+    crew.topic.append(b"parking/b", b'{"v":99}')
+    await crew.watch(0.1)
+    before = a.parking()
+    b.park(["two"])
+    await crew.watch(0.1)
+
+    assert before is None
+    assert a.parking() == {"two"}
+
+
+@virtual
+async def test_who_was_taken_for_dead_tells_again_for_whom_it_parks():
+    crew = Crew()
+    a, b = crew.join("a"), crew.join("b")
+    b.park(["one"])
+    await crew.watch(3)
+
+    crew.topic.append(b"parking/b", None)
+    crew.topic.append(b"worker/b", None)
+    await crew.watch(3)
+
+    assert a.parking() == {"one"}
+    assert a.live() == {"a", "b"}
+
+
+@virtual
 async def test_a_worker_of_a_version_we_cannot_read_is_alive_all_the_same():
     crew = Crew()
     a = crew.join("a")
@@ -349,7 +430,7 @@ async def test_a_worker_of_a_version_we_cannot_read_is_alive_all_the_same():
     await crew.watch(0.1)
 
     assert a.live() == {"a", "newer"}
-    assert a.workers() == {}
+    assert a.parking() is None
     assert crew.shares() == [0.5]
 
 
@@ -370,19 +451,20 @@ async def test_other_news_says_nothing_about_who_is_alive():
 
 
 @virtual
-async def test_who_leaves_removes_its_own_key_after_its_farewell():
+async def test_who_leaves_removes_its_own_keys_after_its_farewell():
     crew = Crew()
-    crew.join("a")
+    a = crew.join("a")
+    a.park(["one"])
     await crew.watch(3)
 
     crew.leave("a")
     await crew.watch(1)
 
-    farewell, removal = crew.topic.appended[-2:]
+    farewell, *removals = crew.topic.appended[-3:]
     news = decode(*farewell)
     assert isinstance(news, WorkerNews)
     assert news.is_leaving
-    assert removal == (b"worker/a", None)
+    assert removals == [(b"parking/a", None), (b"worker/a", None)]
 
 
 @virtual
@@ -402,10 +484,10 @@ async def test_after_its_farewell_a_worker_tells_nothing_more():
 
 
 @virtual
-async def test_the_key_of_a_dead_worker_is_removed_after_a_minute_and_only_by_the_leader():
+async def test_the_keys_of_a_dead_worker_are_removed_after_a_minute_and_only_by_the_leader():
     crew = Crew()
     for worker_id in "abc":
-        crew.join(worker_id)
+        crew.join(worker_id).park(["one"])
     await crew.watch(7)
     crew.kill("b")
 
@@ -415,13 +497,14 @@ async def test_the_key_of_a_dead_worker_is_removed_after_a_minute_and_only_by_th
 
     assert before is not None
     assert crew.topic.newest[b"worker/b"] is None
+    assert crew.topic.newest[b"parking/b"] is None
     assert crew.topic.appended.count((b"worker/b", None)) == 1
 
 
 @virtual
 async def test_keys_of_workers_that_died_before_anybody_here_started_are_removed_too():
     crew = Crew()
-    _, farewell = encode(WorkerNews(worker="left", at_ms=0, parking=(), is_leaving=True))
+    _, farewell = encode(WorkerNews(worker="left", at_ms=0, parking_number=0, is_leaving=True))
     crew.topic.append(b"worker/left", farewell)
     crew.topic.append(b"worker/unreadable", b"garbage")
 
