@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import anyio._backends._asyncio  # noqa: F401  httpcore loads it when it first sends: no descriptor may be left then
 import h2.config
@@ -37,8 +37,42 @@ class Unprocessed:
 
 
 class _Http2(httpcore.AsyncHTTP2Connection):
+    """httpcore's, mended. ``left_unsent``: a receiver answered without having read the request."""
+
     # httpcore lets replies without a status pass, as 200.
     CONFIG = h2.config.H2Configuration(validate_inbound_headers=True)
+
+    left_unsent = False
+
+    async def catch_up(self, request: httpcore.Request) -> None:
+        """Read what came while nobody was listening. Raises what is wrong with it."""
+        while cast(Wire, self._network_stream).has_unread:
+            await self._receive_events(request)
+
+    async def _send_request_body(self, request: httpcore.Request, stream_id: int) -> None:
+        # httpcore's would wait for a window that never opens, or write to a stream that is no more.
+        try:
+            await super()._send_request_body(request, stream_id)
+        except _Answered:
+            self.left_unsent = True
+
+    async def _wait_for_outgoing_flow(self, request: httpcore.Request, stream_id: int) -> int:
+        while True:
+            if any(isinstance(event, _ENDS_OF_STREAM) for event in self._events[stream_id]):
+                raise _Answered
+            flow_bytes = min(
+                self._h2_state.local_flow_control_window(stream_id), self._h2_state.max_outbound_frame_size
+            )
+            if flow_bytes > 0:
+                return flow_bytes
+            await self._receive_events(request)
+
+
+class _Answered(Exception):
+    """Leaves the sending of a body that the receiver does not wait for."""
+
+
+_ENDS_OF_STREAM = (h2.events.StreamEnded, h2.events.StreamReset)
 
 
 class Link:
@@ -56,9 +90,10 @@ class Link:
         self._before_bytes = 0
         self._streams: set[_Stream] = set()
         self._last_stream: int | None = None  # that will be answered, once the receiver has said so
+        self._http: _Http2 | httpcore.AsyncHTTP11Connection
         if is_http2:
             wire.start_http2(self._going_away)
-            self._http: httpcore.AsyncConnectionInterface = _Http2(place.origin, wire)
+            self._http = _Http2(place.origin, wire)
         else:
             wire.start_http1()
             self._http = httpcore.AsyncHTTP11Connection(place.origin, wire)
@@ -82,9 +117,11 @@ class Link:
         before_bytes = self._before_bytes = self.wire.received_bytes
         was_fresh, self.is_fresh = self.is_fresh, False
         self.used_at_s = monotonic()
+        if not was_fresh and (spoilt := await self._spoilt(request)) is not None:
+            return spoilt
         try:
-            if self.is_http2:
-                return await self._carry_http2(request)
+            if isinstance(self._http, _Http2):
+                return await self._carry_http2(self._http, request)
             return await self._carry_http1(request)
         except Exception as error:  # httpcore lets h2's, h11's and ours through, and ValueErrors of its own
             self.is_retired = True
@@ -94,6 +131,17 @@ class Link:
             # Cancelled. httpcore does not tell an HTTP/2 server, which goes on with what nobody wants.
             self.is_retired = True
             raise
+
+    async def _spoilt(self, request: httpcore.Request) -> Unprocessed | None:
+        """Whether something came over the idle link that makes it useless, before anything is sent."""
+        if not isinstance(self._http, _Http2) or self.riders > 1 or not self.wire.has_unread:
+            return None
+        try:
+            await self._http.catch_up(request)
+        except Exception as error:  # whatever it was, our request has no part in it
+            self.is_retired = True
+            return Unprocessed(Failure("protocol", f"what came before the request is not HTTP: {error}"))
+        return None
 
     async def _carry_http1(self, request: httpcore.Request) -> Reply | Failure:
         wire = self.wire
@@ -106,7 +154,7 @@ class Link:
             raise httpcore.RemoteProtocolError("the reply is not whole")
         return self._received(wire.reply, response)
 
-    async def _carry_http2(self, request: httpcore.Request) -> Reply:
+    async def _carry_http2(self, http: _Http2, request: httpcore.Request) -> Reply:
         stream = _Stream()
         request.extensions["trace"] = stream.trace
         self._streams.add(stream)
@@ -118,19 +166,29 @@ class Link:
             raise
         finally:
             self._streams.remove(stream)
+            self.is_retired |= http.left_unsent
             self._show_goaway_when_due()
 
     async def _stream(self, request: httpcore.Request) -> Reply:
         response = await self._http.handle_async_request(request)
+        if not 200 <= response.status <= 999:
+            raise httpcore.RemoteProtocolError(f"the status is {response.status}")
         body = b""
         size_bytes = 0
-        async for piece in response.aiter_stream():
-            body += piece[: SNIPPET_BYTES_MAX - len(body)]
-            size_bytes += len(piece)
-            if size_bytes > REPLY_BYTES_MAX:
-                self.is_retired = True
-                break
-        await response.aclose()
+        try:
+            async for piece in response.aiter_stream():
+                body += piece[: SNIPPET_BYTES_MAX - len(body)]
+                size_bytes += len(piece)
+                if size_bytes > REPLY_BYTES_MAX:
+                    self.is_retired = True
+                    break
+            else:
+                self.wire.reply_was_whole()
+            await response.aclose()
+        except Exception:
+            if not self.wire.fault:
+                raise
+            self.is_retired = True  # a flood behind the head: the status is taken, as that of a body too long
         fields = dict(response.headers)
         is_compressed = fields.get(b"content-encoding", b"identity").lower() != b"identity"
         return Reply(
@@ -168,13 +226,13 @@ class Link:
         wire = self.wire
         if wire.reply is not None:
             return wire.reply  # ours is the reading that counts, and it is whole
-        if wire.fault:
-            return Failure("protocol", wire.fault)
         if (refused := _unprocessed(error)) is not None:
             return refused
         if isinstance(error, httpcore.RemoteProtocolError) and isinstance(error.args[0], _ENDS):
             return Failure("reset", f"the receiver ended the request: {error.args[0]}")
-        if wire.has_ended or isinstance(error, httpcore.WriteError):
+        if wire.fault:
+            return Failure("protocol", wire.fault)
+        if wire.has_ended:
             if wire.tls_fault and not has_begun:
                 return Failure("tls", f"{self.place} ended TLS: {wire.tls_fault}")
             if has_begun:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import h2.config
@@ -22,7 +22,8 @@ class Http2Request:
 
 
 class Http2Peer:
-    """One connection, as the receiver sees it. ``index`` counts connections from 0."""
+    """One connection, as the receiver sees it. ``index`` counts connections from 0; ``gone`` is set at its
+    end."""
 
     def __init__(self, index: int, writer: asyncio.StreamWriter) -> None:
         config = h2.config.H2Configuration(
@@ -31,18 +32,38 @@ class Http2Peer:
         self.index = index
         self.h2 = h2.connection.H2Connection(config)
         self.writer = writer
+        self.sent_bytes = 0
+        self.gone = asyncio.Event()
 
     def reply(self, stream: int, status: int = 200, body: bytes = b"ok") -> None:
         length = ("content-length", str(len(body)))
         self.h2.send_headers(stream, [(":status", str(status)), length])
         self.h2.send_data(stream, body, end_stream=True)
 
+    async def send(self, data: bytes) -> None:
+        """Write bytes past ``h2``, and wait while the sender does not take them. Raises ``ConnectionError``
+        if it has closed."""
+        if self.writer.transport.is_closing():
+            raise ConnectionResetError("the sender has closed")  # uvloop's would be a RuntimeError
+        self.writer.write(data)
+        self.sent_bytes += len(data)
+        await self.writer.drain()
+
     def abort(self) -> None:
         self.writer.transport.abort()
 
+    def close(self) -> None:
+        """Close in good order."""
+        self.writer.close()
 
-# Called when a request is whole; what it does to ``peer.h2`` is sent after it.
-Answer = Callable[[Http2Peer, int], None]
+
+# Called when a request is whole; what it does to ``peer.h2`` is sent after it, and what it returns is run.
+Answer = Callable[[Http2Peer, int], Awaitable[None] | None]
+
+
+def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0) -> bytes:
+    """One frame, right or wrong."""
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
 @dataclass
@@ -51,6 +72,7 @@ class Http2Receiver:
     accepted: int = 0
     requests: list[Http2Request] = field(default_factory=list)
     open_at_once_max: int = 0
+    peers: list[Http2Peer] = field(default_factory=list)
     handlers: set[asyncio.Task[None]] = field(default_factory=set)
 
     def url(self, path: str = "/hook", host: str = "127.0.0.1") -> str:
@@ -58,8 +80,12 @@ class Http2Receiver:
 
 
 @asynccontextmanager
-async def http2_receiving(answer: Answer, tls: ssl.SSLContext) -> AsyncIterator[Http2Receiver]:
-    """Serve on a free port of 127.0.0.1 until the block ends. ``tls`` is told to negotiate HTTP/2."""
+async def http2_receiving(
+    answer: Answer, tls: ssl.SSLContext, *, greeting: bytes = b"", reads_bodies: bool = True
+) -> AsyncIterator[Http2Receiver]:
+    """Serve on a free port of 127.0.0.1 until the block ends. ``tls`` is told to negotiate HTTP/2;
+    ``greeting`` is sent with the first SETTINGS. One that reads no bodies answers the head, and lets no more
+    come than the first window."""
     tls.set_alpn_protocols(["h2"])
     receiver = Http2Receiver()
 
@@ -68,11 +94,13 @@ async def http2_receiving(answer: Answer, tls: ssl.SSLContext) -> AsyncIterator[
         assert task is not None
         receiver.handlers.add(task)
         peer = Http2Peer(receiver.accepted, writer)
+        receiver.peers.append(peer)
         receiver.accepted += 1
+        doings: list[asyncio.Task[None]] = []
         streams: dict[int, Http2Request] = {}
         try:
             peer.h2.initiate_connection()
-            writer.write(peer.h2.data_to_send())
+            writer.write(peer.h2.data_to_send() + greeting)
             while data := await reader.read(65536):
                 for event in peer.h2.receive_data(data):
                     match event:
@@ -80,21 +108,30 @@ async def http2_receiving(answer: Answer, tls: ssl.SSLContext) -> AsyncIterator[
                             streams[event.stream_id] = Http2Request(
                                 [(str(name), str(value)) for name, value in event.headers]
                             )
-                        case h2.events.DataReceived():
+                            if not reads_bodies:
+                                answer(peer, event.stream_id)
+                        case h2.events.DataReceived() if reads_bodies:
                             streams[event.stream_id].body += event.data
                             peer.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                        case h2.events.StreamEnded():
+                        case h2.events.StreamEnded() if reads_bodies:
                             receiver.requests.append(streams.pop(event.stream_id))
                             receiver.open_at_once_max = max(
                                 receiver.open_at_once_max, peer.h2.open_inbound_streams
                             )
-                            answer(peer, event.stream_id)
-                writer.write(peer.h2.data_to_send())
-                await writer.drain()
+                            doing = answer(peer, event.stream_id)
+                            if doing is not None:
+                                doings.append(asyncio.create_task(_done(doing)))
+                if reply := peer.h2.data_to_send():
+                    writer.write(reply)
+                    await writer.drain()
         except (ConnectionError, asyncio.CancelledError):
             pass  # the sender has gone, or the test is over
         finally:
             writer.transport.abort()
+            for each in doings:
+                each.cancel()
+            await asyncio.gather(*doings, return_exceptions=True)
+            peer.gone.set()
             receiver.handlers.discard(task)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
@@ -107,3 +144,8 @@ async def http2_receiving(answer: Answer, tls: ssl.SSLContext) -> AsyncIterator[
             task.cancel()
         await asyncio.gather(*receiver.handlers, return_exceptions=True)
         await server.wait_closed()
+
+
+async def _done(doing: Awaitable[None]) -> None:
+    with suppress(ConnectionError):  # the sender has gone
+        await doing

@@ -280,3 +280,95 @@ async def test_a_graceful_goaway_costs_nothing_what_is_open_is_answered_and_the_
 
     assert list(outcomes) == [Reply(200, body=b"here"), Reply(200, body=b"elsewhere")]
     assert receiver.accepted == 2
+
+
+@pytest.mark.parametrize("is_reset", [False, True], ids=["and waits", "and resets the stream"])
+async def test_one_that_answers_without_reading_the_body_has_answered(
+    sender: EgressSender, authority: trustme.CA, is_reset: bool
+) -> None:
+    def answer(peer: Http2Peer, stream: int) -> None:
+        peer.reply(stream, 413)
+        if is_reset:
+            peer.h2.reset_stream(stream, h2.errors.ErrorCodes.NO_ERROR)
+
+    tls = server_tls(authority, "127.0.0.1")
+    async with http2_receiving(answer, tls, reads_bodies=False) as receiver:
+        first = await post(sender, receiver.url(), b"x" * 300_000, egress=HTTP2)
+        second = await post(sender, receiver.url(), b"x" * 300_000, egress=HTTP2)
+
+    assert first == second == Reply(413, body=b"ok")
+    assert receiver.accepted == 2
+
+
+async def test_one_that_refuses_the_stream_within_the_body_is_asked_once_more(
+    sender: EgressSender, authority: trustme.CA
+) -> None:
+    def answer(peer: Http2Peer, stream: int) -> None:
+        if peer.index == 0:
+            peer.h2.reset_stream(stream, h2.errors.ErrorCodes.REFUSED_STREAM)
+        else:
+            peer.reply(stream)
+
+    tls = server_tls(authority, "127.0.0.1")
+    async with http2_receiving(answer, tls, reads_bodies=False) as receiver:
+        outcome = await post(sender, receiver.url(), b"x" * 300_000, egress=HTTP2)
+
+    assert kind(outcome) == "http-200"
+    assert receiver.accepted == 2
+
+
+async def test_a_window_that_never_opens_ends_at_the_deadline(
+    sender: EgressSender, authority: trustme.CA
+) -> None:
+    tls = server_tls(authority, "127.0.0.1")
+    async with http2_receiving(lambda peer, stream: None, tls, reads_bodies=False) as receiver:
+        outcome = await post(sender, receiver.url(), b"x" * 300_000, timeout_ms=200, egress=HTTP2)
+        await asyncio.wait_for(receiver.peers[0].gone.wait(), 5)
+
+    assert outcome == Failure("timeout", "the reply was not whole in time")
+
+
+async def test_redirects_are_replies_and_one_that_would_redirect_a_thousand_times_is_asked_once(
+    sender: EgressSender, authority: trustme.CA
+) -> None:
+    def answer(peer: Http2Peer, stream: int) -> None:
+        headers = [(":status", "308"), ("location", f"{receiver.url()}/{stream}"), ("content-length", "0")]
+        peer.h2.send_headers(stream, headers, end_stream=True)
+
+    async with http2_receiving(answer, server_tls(authority, "127.0.0.1")) as receiver:
+        outcome = await post(sender, receiver.url(), egress=HTTP2)
+
+    assert outcome == Reply(308)
+    assert len(receiver.requests) == 1
+
+
+async def test_a_hundred_hanging_requests_leave_nothing_behind(
+    sender: EgressSender, authority: trustme.CA
+) -> None:
+    async with http2_receiving(lambda peer, stream: None, server_tls(authority, "127.0.0.1")) as receiver:
+        endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b", egress=HTTP2)
+        outcomes = await asyncio.gather(*(start(sender, endpoint, timeout_ms=500) for _ in range(100)))
+        await asyncio.gather(*receiver.handlers)
+
+    assert [kind(outcome) for outcome in outcomes] == ["timeout"] * 100
+
+
+async def test_cancel_all_and_close_end_what_is_under_way(
+    sender: EgressSender, authority: trustme.CA
+) -> None:
+    arrived = asyncio.Event()
+    async with http2_receiving(
+        lambda peer, stream: arrived.set(), server_tls(authority, "127.0.0.1")
+    ) as receiver:
+        endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b", egress=HTTP2)
+        cancelled = start(sender, endpoint)
+        await asyncio.wait_for(arrived.wait(), 5)
+        sender.cancel_all()
+        outcomes = [kind(await cancelled)]
+        arrived.clear()
+        closed = start(sender, endpoint)
+        await asyncio.wait_for(arrived.wait(), 5)
+        await sender.close()
+        outcomes.append(kind(await closed))
+
+    assert outcomes == ["reset", "reset"]

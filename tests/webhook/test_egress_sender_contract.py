@@ -1,4 +1,5 @@
-"""The second sender keeps the contract of all senders: directly, asking for HTTP/2, and through a proxy."""
+"""The second sender keeps the contract of all senders, directly and through a proxy, and over HTTP/2 the one
+of those that speak it."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ import pytest
 
 from connector.core.subscription import Egress
 from tests.contracts.sender_contract import SenderContract
-from tests.contracts.sender_tls_contract import authority, ca_file
+from tests.contracts.sender_http2_hostile_contract import Http2HostileContract
+from tests.contracts.sender_tls_contract import TlsContract, authority, ca_file
 from tests.support.egress_proxy import egress_proxy
 from tests.support.egress_senders import egress_senders
 from tests.support.posting import MakeSender
@@ -23,7 +25,9 @@ class TestEgressSenderDirectly(SenderContract):
             yield make
 
 
-class TestEgressSenderThatWouldSpeakHttp2(SenderContract):
+class TestEgressSenderOverHttp2(TlsContract, Http2HostileContract):
+    """Receivers of TLS that do not negotiate are spoken to in HTTP/1.1."""
+
     @pytest.fixture
     async def make_sender(self) -> AsyncIterator[MakeSender]:
         async with egress_senders(Egress(http2=True)) as make:

@@ -1,0 +1,127 @@
+"""A link over HTTP/2, without a socket: what h2 gets at once, and what comes while nobody listens."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import h2.config
+import h2.connection
+import h2.events
+import httpcore
+
+from connector.core.outcome import Reply
+from connector.webhook.link import Link, Unprocessed
+from connector.webhook.place import Place
+from connector.webhook.target import parse_target
+from connector.webhook.wire import BITE_BYTES, Wire
+from tests.support.http2_receiver import frame
+
+PING = frame(6, b"12345678")
+
+
+class _Server(asyncio.Transport):
+    """The other side of a wire: answers every request with an empty 204."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__()
+        self.wire = wire
+        self.requests = 0
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        self.h2.initiate_connection()
+        wire.connection_made(self)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        for event in self.h2.receive_data(bytes(data)):
+            if isinstance(event, h2.events.StreamEnded):
+                self.requests += 1
+                self.h2.send_headers(event.stream_id, [(":status", "204")], end_stream=True)
+        if reply := self.h2.data_to_send():
+            asyncio.get_running_loop().call_soon(self.wire.data_received, reply)
+
+    def abort(self) -> None:
+        asyncio.get_running_loop().call_soon(self.wire.connection_lost, None)
+
+    def is_closing(self) -> bool:
+        return self.wire.has_ended
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+def link_to_a_server() -> tuple[Link, _Server]:
+    tls = ssl.create_default_context()
+    target = parse_target("https://partner.example/hook", allow_http=False, allowed=())
+    link = Link(Place(target, None, tls, wants_http2=True), wire := Wire(), is_http2=True)
+    link.riders = 1
+    return link, _Server(wire)
+
+
+def a_request() -> httpcore.Request:
+    return httpcore.Request(
+        b"POST",
+        "https://partner.example/hook",
+        headers=[(b"Host", b"partner.example"), (b"Content-Length", b"2")],
+        content=b"{}",
+    )
+
+
+async def test_h2_gets_small_bites_and_everybody_else_has_a_turn_between_two() -> None:
+    wire = Wire()
+    _Server(wire)
+    wire.start_http2(lambda last_stream: None)
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if not wire.has_ended:
+            asyncio.get_running_loop().call_soon(turn)
+
+    wire.data_received(PING * 900)
+    turn()
+    bites: list[tuple[int, int]] = []
+    while wire.has_unread:
+        bites.append((len(await wire.read(65_536)), turns))
+    wire.connection_lost(None)
+
+    sizes, turns_before = zip(*bites, strict=True)
+    assert sum(sizes) == 900 * len(PING)
+    assert max(sizes) == BITE_BYTES
+    assert len(set(turns_before)) == len(bites) == 15
+
+
+async def test_what_came_meanwhile_is_read_before_the_next_request() -> None:
+    link, server = link_to_a_server()
+    await link.carry(a_request())
+    server.wire.data_received(PING * 200)
+
+    outcome = await link.carry(a_request())
+
+    assert outcome == Reply(204)
+    assert (server.requests, link.is_retired) == (2, False)
+
+
+async def test_nonsense_that_came_meanwhile_costs_no_request() -> None:
+    link, server = link_to_a_server()
+    await link.carry(a_request())
+    # The head of a reply to the request that would be next.
+    server.wire.data_received(frame(1, b"\x88", flags=5, stream=3))
+
+    outcome = await link.carry(a_request())
+
+    assert isinstance(outcome, Unprocessed)
+    assert outcome.failure.kind == "protocol"
+    assert (server.requests, link.is_retired) == (1, True)
+
+
+async def test_the_bounds_begin_anew_with_every_whole_reply() -> None:
+    link, server = link_to_a_server()
+
+    outcomes = []
+    for _ in range(3):
+        server.wire.data_received(PING * 900)
+        outcomes.append(await link.carry(a_request()))
+
+    assert outcomes == [Reply(204)] * 3
