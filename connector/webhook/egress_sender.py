@@ -26,6 +26,7 @@ from connector.core.outcome import Failure, Reply
 from connector.core.subscription import DIRECT, Egress, TlsIdentity
 from connector.engine.ports import Endpoint
 from connector.webhook.deadlines import Deadlines
+from connector.webhook.ending import came_of
 from connector.webhook.guard import parse_networks
 from connector.webhook.head import request_head
 from connector.webhook.link import Link, Unprocessed
@@ -264,9 +265,10 @@ class EgressSender:
         # In a callback rather than a coroutine: this runs even if the task was cancelled unstarted.
         self._tasks.discard(task)
         errand.task = None
+        outcome = came_of(task)
         if not errand.is_settled:
             self._settle(errand)
-            errand.done(errand.context, task.result())
+            errand.done(errand.context, outcome)
 
     def _expired(self, errand: _Errand) -> None:
         self._give_up(errand, self._late(errand))
@@ -316,6 +318,4 @@ _NOTHING = httpcore.Request(b"POST", "http://nowhere.invalid/")
 
 def _fields(lines: bytes) -> list[_Header]:
     """Header lines, each ended by CRLF, as httpcore takes them."""
-    return [
-        (name, value) for name, _, value in (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])
-    ]
+    return [(name, value) for name, _, value in (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])]

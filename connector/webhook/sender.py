@@ -23,6 +23,7 @@ from connector.core.subscription import DIRECT, Egress, TlsIdentity
 from connector.engine.ports import Endpoint
 from connector.webhook.connection import Connection
 from connector.webhook.deadlines import Deadlines
+from connector.webhook.ending import came_of
 from connector.webhook.exchange import Exchange
 from connector.webhook.guard import parse_networks
 from connector.webhook.head import request_head
@@ -257,7 +258,7 @@ class WebhookSender:
         # In a callback rather than a coroutine: this runs even if the task was cancelled unstarted.
         self._openings.discard(task)
         exchange.opening = None
-        opened = None if task.cancelled() else task.result()
+        opened = came_of(task)
         if isinstance(opened, Connection) and opened.adopt():
             self._pool.add(opened)
             if not exchange.is_settled:
@@ -267,7 +268,6 @@ class WebhookSender:
             return
         self._pool.release(origin)
         if not exchange.is_settled:
-            assert opened is not None
             self._fail(exchange, opened if isinstance(opened, Failure) else _closed_without_a_reply(opened))
         self._serve_waiting(origin)
 

@@ -16,7 +16,7 @@ from connector.core.outcome import Failure, Reply
 from connector.engine.ports import ForbiddenTarget
 from tests.contracts.sender_hostile_contract import HostileContract
 from tests.contracts.sender_tls_contract import TlsContract
-from tests.support.posting import FixedLookup, MakeSender, RebindingLookup, kind, post, start
+from tests.support.posting import BrokenLookup, FixedLookup, MakeSender, RebindingLookup, kind, post, start
 from tests.support.raw_receiver import Peer, always, ok, receiving
 
 
@@ -274,6 +274,23 @@ class SenderContract(TlsContract, HostileContract):
         assert kind(outcome) == "http-200"
         assert (proxy.accepted, receiver.accepted) == (0, 1)
 
+    # ── what nobody foresaw ─────────────────────────────────────────────────────────────────────
+
+    async def test_an_error_that_nobody_foresaw_is_a_failure_and_gives_its_place_back(
+        self, make_sender: MakeSender
+    ) -> None:
+        lookup = BrokenLookup({"partner.example": ["127.0.0.1"]})
+        sender = make_sender(lookup=lookup)
+        async with receiving(always(ok())) as receiver:
+            url = receiver.url(host="partner.example")
+            # More than there are places for one host.
+            broken = await asyncio.gather(*(post(sender, url) for _ in range(300)))
+            lookup.is_mended = True
+            after = await post(sender, url)
+
+        assert {(kind(outcome), "RuntimeError" in str(outcome)) for outcome in broken} == {("protocol", True)}
+        assert kind(after) == "http-200"
+
     # ── the end ─────────────────────────────────────────────────────────────────────────────────
 
     async def test_cancel_all_ends_every_request_with_a_reset(self, make_sender: MakeSender) -> None:
@@ -288,9 +305,7 @@ class SenderContract(TlsContract, HostileContract):
         async with receiving(behave) as receiver:
             sent = start(sender, sender.endpoint(receiver.url(), headers=(), content_type="a/b"))
             await asyncio.wait_for(arrived.wait(), 5)
-            resolving = start(
-                sender, sender.endpoint("http://hang.example/", headers=(), content_type="a/b")
-            )
+            resolving = start(sender, sender.endpoint("http://hang.example/", headers=(), content_type="a/b"))
 
             sender.cancel_all()
 

@@ -80,3 +80,14 @@ class RebindingLookup:
         return Answer((ip_address(self.answers.pop(0)),), 0.0)
 
     async def close(self) -> None: ...
+
+
+class BrokenLookup(FixedLookup):
+    """Fails as nobody foresaw, until it is mended."""
+
+    is_mended = False
+
+    async def look_up(self, name: str) -> Answer:
+        if not self.is_mended:
+            raise RuntimeError("the library has a fault")
+        return await super().look_up(name)

@@ -9,8 +9,10 @@ import h2.config
 import h2.connection
 import h2.events
 import httpcore
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from connector.core.outcome import Reply
+from connector.core.outcome import Failure, Reply
 from connector.webhook.link import Link, Unprocessed
 from connector.webhook.place import Place
 from connector.webhook.target import parse_target
@@ -18,14 +20,16 @@ from connector.webhook.wire import BITE_BYTES, Wire
 from tests.support.http2_receiver import frame
 
 PING = frame(6, b"12345678")
+TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class _Server(asyncio.Transport):
-    """The other side of a wire: answers every request with an empty 204."""
+    """The other side of a wire: answers every request with an empty 204, or with these frames and its end."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, frames: bytes | None = None) -> None:
         super().__init__()
         self.wire = wire
+        self.frames = frames
         self.requests = 0
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         self.h2.initiate_connection()
@@ -35,6 +39,10 @@ class _Server(asyncio.Transport):
         for event in self.h2.receive_data(bytes(data)):
             if isinstance(event, h2.events.StreamEnded):
                 self.requests += 1
+                if self.frames is not None:
+                    asyncio.get_running_loop().call_soon(self.wire.data_received, self.frames)
+                    asyncio.get_running_loop().call_soon(self.abort)
+                    continue
                 self.h2.send_headers(event.stream_id, [(":status", "204")], end_stream=True)
         if reply := self.h2.data_to_send():
             asyncio.get_running_loop().call_soon(self.wire.data_received, reply)
@@ -50,12 +58,11 @@ class _Server(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-def link_to_a_server() -> tuple[Link, _Server]:
-    tls = ssl.create_default_context()
+def link_to_a_server(frames: bytes | None = None) -> tuple[Link, _Server]:
     target = parse_target("https://partner.example/hook", allow_http=False, allowed=())
-    link = Link(Place(target, None, tls, wants_http2=True), wire := Wire(), is_http2=True)
+    link = Link(Place(target, None, TLS, wants_http2=True), wire := Wire(), is_http2=True)
     link.riders = 1
-    return link, _Server(wire)
+    return link, _Server(wire, frames)
 
 
 def a_request() -> httpcore.Request:
@@ -114,6 +121,25 @@ async def test_nonsense_that_came_meanwhile_costs_no_request() -> None:
     assert isinstance(outcome, Unprocessed)
     assert outcome.failure.kind == "protocol"
     assert (server.requests, link.is_retired) == (1, True)
+
+
+SOME_FRAME = st.builds(
+    frame,
+    st.integers(0, 10),
+    st.one_of(st.binary(max_size=40), st.sampled_from([b"\x88", b"\x88\x5f\x011", b"\0\0\0\1", bytes(8)])),
+    flags=st.sampled_from([0, 1, 4, 5, 8, 0x20, 0xFF]),
+    stream=st.sampled_from([0, 1, 1, 1, 2, 3]),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(SOME_FRAME, max_size=8))
+def test_whatever_the_frames_say_the_request_comes_back(frames: list[bytes]) -> None:
+    async def carried() -> object:
+        link, _ = link_to_a_server(b"".join(frames))
+        return await asyncio.wait_for(link.carry(a_request()), 10)
+
+    assert isinstance(asyncio.run(carried()), Reply | Failure | Unprocessed)
 
 
 async def test_the_bounds_begin_anew_with_every_whole_reply() -> None:
