@@ -85,11 +85,16 @@ def retry_after_ms(reply: Reply, *, now_ms: int) -> int:
     """How long the receiver asks to be left alone: 0 (nothing asked) to :data:`RETRY_AFTER_MS_MAX`.
 
     A date is judged against the reply's own ``Date``, so that the receiver's clock need not agree
-    with ours; against ``now_ms`` where that is missing or unreadable.
+    with ours; against ``now_ms`` where that is missing or unreadable. Of several values the longest counts.
     """
     if reply.retry_after is None:
         return 0
-    text = reply.retry_after.strip()
+    values = reply.retry_after.split(b"\n")
+    return max(_asked_ms(value.strip(), date=reply.date, now_ms=now_ms) for value in values)
+
+
+def _asked_ms(text: bytes, *, date: bytes | None, now_ms: int) -> int:
+    """What one value of ``Retry-After`` says; 0 for what cannot be read."""
     if seconds := _SECONDS.fullmatch(text):
         digits = seconds[1].lstrip(b"0")
         if len(digits) > _SECONDS_DIGITS_MAX:
@@ -100,7 +105,7 @@ def retry_after_ms(reply: Reply, *, now_ms: int) -> int:
         until_ms = _http_date_ms(text)
         if until_ms is None:
             return 0
-        sent_ms = _http_date_ms(reply.date.strip()) if reply.date is not None else None
+        sent_ms = _http_date_ms(date.strip()) if date is not None else None
         delay_ms = until_ms - (now_ms if sent_ms is None else sent_ms)
     return min(max(delay_ms, 0), RETRY_AFTER_MS_MAX)
 

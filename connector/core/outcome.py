@@ -28,7 +28,7 @@ OWN_FAULTS: Final[frozenset[FailureKind]] = frozenset({"resources", "proxy"})
 @dataclass(slots=True)
 class Reply:
     """A whole HTTP reply. ``body`` holds at most the first 1 KiB; ``retry_after`` and ``date`` are
-    the raw header values, ``None`` when absent."""
+    the raw header values, ``None`` when absent; of several ``Retry-After`` each is a line."""
 
     status: int
     retry_after: bytes | None = None

@@ -8,6 +8,7 @@ cancels its task, and the link then sees to it that nothing of it reaches anothe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from time import monotonic
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ import httpcore
 from connector.core.outcome import Failure, Reply
 from connector.webhook.place import Place
 from connector.webhook.proxy import forwarded_failure
-from connector.webhook.reply import REPLY_BYTES_MAX, SNIPPET_BYTES_MAX
+from connector.webhook.reply import REPLY_BYTES_MAX, SNIPPET_BYTES_MAX, with_one_more
 from connector.webhook.wire import Wire
 
 STREAMS_MAX = 100
@@ -191,9 +192,10 @@ class Link:
             self.is_retired = True  # a flood behind the head: the status is taken, as that of a body too long
         fields = dict(response.headers)
         is_compressed = fields.get(b"content-encoding", b"identity").lower() != b"identity"
+        asked = [value for name, value in response.headers if name == b"retry-after"]
         return Reply(
             response.status,
-            fields.get(b"retry-after"),
+            reduce(with_one_more, asked) if asked else None,
             fields.get(b"date"),
             b"" if is_compressed else body,
             fields.get(b"content-type", b""),

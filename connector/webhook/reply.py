@@ -25,12 +25,20 @@ INTERIM_REPLIES_MAX = 16
 SNIPPET_BYTES_MAX = 1024
 """How much of the body is kept, for the operator."""
 
+RETRY_AFTER_BYTES_MAX = 1024
+"""How much is kept of ``Retry-After`` where it is said more than once. A value takes at most 33."""
+
 KNOWN_BYTES_MAX = 1024
 """The longest reply that :class:`KnownReply` keeps. What receivers say to a webhook is shorter."""
 
 
 class ReplyFault(Exception):
     """What came is not a reply of HTTP/1.1, or exceeds a cap. The message says which."""
+
+
+def with_one_more(said: bytes, more: bytes) -> bytes:
+    """Another value of ``Retry-After``, a line more: which of them counts is not for who reads to say."""
+    return said if len(said) > RETRY_AFTER_BYTES_MAX else b"%b\n%b" % (said, more)
 
 
 class _StopParsing(Exception):
@@ -136,9 +144,7 @@ class ReplyReader:
         beginning of the next reply."""
         if self._status not in (204, 304):
             return False
-        return (
-            self._fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self._fields
-        )
+        return self._fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self._fields
 
     def _reply(self) -> Reply:
         fields = self._fields
@@ -175,8 +181,12 @@ class ReplyReader:
             raise _StopParsing  # bytes after the reply: nobody asked for them
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._has_head:  # otherwise a trailer, which nobody asked for
-            self._fields[name.lower()] = value
+        if self._has_head:
+            return  # a trailer, which nobody asked for
+        name = name.lower()
+        if name == b"retry-after" and name in self._fields:
+            value = with_one_more(self._fields[name], value)
+        self._fields[name] = value
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()

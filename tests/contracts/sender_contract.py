@@ -12,6 +12,7 @@ import socket
 
 import pytest
 
+from connector.core.judging import retry_after_ms
 from connector.core.outcome import Failure, Reply
 from connector.engine.ports import ForbiddenTarget
 from tests.contracts.sender_hostile_contract import HostileContract
@@ -88,6 +89,19 @@ class SenderContract(TlsContract, HostileContract):
             body=b"y" * 1024,
             content_type=b"text/plain",
         )
+
+    @pytest.mark.parametrize("values", [("3600", "0"), ("0", "3600"), ("3600", "soon"), ("soon", "3600")])
+    async def test_of_two_retry_afters_the_longest_counts(
+        self, make_sender: MakeSender, values: tuple[str, str]
+    ) -> None:
+        sender = make_sender()
+        asked = "".join(f"Retry-After: {value}\r\n" for value in values)
+        answer = f"HTTP/1.1 503 X\r\n{asked}Content-Length: 0\r\n\r\n"
+        async with receiving(always(answer.encode())) as receiver:
+            outcome = await post(sender, receiver.url())
+
+        assert isinstance(outcome, Reply)
+        assert retry_after_ms(outcome, now_ms=0) == 3_600_000
 
     @pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])
     async def test_redirects_are_replies_and_not_followed(self, make_sender: MakeSender, status: int) -> None:

@@ -199,6 +199,14 @@ def test_what_cannot_be_read_asks_for_nothing(text: bytes) -> None:
     assert wait_ms(text) == 0
 
 
+@pytest.mark.parametrize(
+    "values",
+    [b"60\n0", b"0\n60", b"soon\n60", b"60\nsoon", b"\n60\n", b"30\n" + FUTURE, FUTURE + b"\n30\n-1"],
+)
+def test_of_several_values_the_longest_counts_and_what_cannot_be_read_says_nothing(values: bytes) -> None:
+    assert wait_ms(values) == 60_000
+
+
 def test_no_header_asks_for_nothing() -> None:
     assert wait_ms(None) == 0
 

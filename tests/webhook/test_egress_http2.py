@@ -259,6 +259,17 @@ async def test_a_head_that_is_none_is_a_protocol_failure(
     assert outcome.kind == "protocol"
 
 
+async def test_of_two_retry_afters_both_are_kept(sender: EgressSender, authority: trustme.CA) -> None:
+    def answer(peer: Http2Peer, stream: int) -> None:
+        headers = [(":status", "503"), ("retry-after", "3600"), ("retry-after", "0")]
+        peer.h2.send_headers(stream, headers, end_stream=True)
+
+    async with http2_receiving(answer, server_tls(authority, "127.0.0.1")) as receiver:
+        outcome = await post(sender, receiver.url(), egress=HTTP2)
+
+    assert outcome == Reply(503, b"3600\n0")
+
+
 async def test_a_graceful_goaway_costs_nothing_what_is_open_is_answered_and_the_rest_sent_elsewhere(
     sender: EgressSender, authority: trustme.CA
 ) -> None:

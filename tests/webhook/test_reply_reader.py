@@ -14,6 +14,7 @@ from connector.webhook.reply import (
     INTERIM_REPLIES_MAX,
     KNOWN_BYTES_MAX,
     REPLY_BYTES_MAX,
+    RETRY_AFTER_BYTES_MAX,
     KnownReply,
     ReplyFault,
     ReplyReader,
@@ -139,6 +140,24 @@ def test_a_connection_is_not_reused_when_a_body_may_come_that_must_not(reply: by
 
     assert reader.feed(reply) is not None
     assert reader.may_reuse == may_reuse
+
+
+def test_every_retry_after_is_kept_a_line_each_and_only_the_last_of_anything_else() -> None:
+    head = b"HTTP/1.1 503 X\r\nRetry-After: 3600\r\nDate: then\r\nretry-after: 0\r\nDATE: now\r\n"
+
+    reply = ReplyReader(KnownReply()).feed(head + b"Content-Length: 0\r\n\r\n")
+
+    assert reply == Reply(503, b"3600\n0", b"now")
+
+
+def test_of_a_thousand_retry_afters_only_the_first_are_kept() -> None:
+    head = b"HTTP/1.1 503 X\r\n" + b"Retry-After: 3600\r\n" * 1_000
+
+    reply = ReplyReader(KnownReply()).feed(head + b"Content-Length: 0\r\n\r\n")
+
+    assert reply is not None
+    assert reply.retry_after is not None
+    assert RETRY_AFTER_BYTES_MAX < len(reply.retry_after) <= RETRY_AFTER_BYTES_MAX + 5
 
 
 def test_a_restarted_reader_has_forgotten_everything() -> None:

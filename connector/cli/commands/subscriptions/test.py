@@ -140,7 +140,7 @@ def _headers(reply: Reply) -> dict[str, str]:
         ("date", reply.date),
         ("retry-after", reply.retry_after),
     )
-    return {name: value.decode("latin-1") for name, value in given if value}
+    return {name: value.decode("latin-1").replace("\n", ", ") for name, value in given if value}
 
 
 def _text(raw: bytes) -> str:
