@@ -215,6 +215,7 @@ def limits_of(settings: Settings) -> WorkerLimits:
             after_ms=delivery.disable.after_ms,
             attempts=delivery.disable.attempts,
             probe_first_ms=delivery.disable.probe_first_ms,
+            probes_gone=delivery.disable.probes_gone,
         ),
         commit_interval_ms=settings.commit_interval_ms,
         settled_per_commit=SETTLED_PER_COMMIT,

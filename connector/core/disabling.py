@@ -3,7 +3,10 @@
 An endpoint that takes nothing for days costs attempts, room and letters, and nobody reads its alerts any
 more. Long *and* often: an endpoint that is called once a day must not be disabled after one bad
 night, nor a busy one after a minute. Where the dialect says that 410 means gone for good, one is enough.
-Parking the backlog, telling the operator and enabling again are the engine's.
+
+To have failed for days is a statement about all workers: one whose way is blocked sees nothing but failures
+of an endpoint that accepts everything from the others. So a run of failures ends with whoever's success.
+Asking the others, parking the backlog, telling the operator and enabling again are the engine's.
 """
 
 from __future__ import annotations
@@ -11,24 +14,27 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from connector.core.outcome import Outcome, Refused
-
 PROBE_MAX_MS: Final = 24 * 3_600_000
+NEVER_MS: Final = 2**53 - 1
+"""When a probe is due that is never made: later than any, also to a release that does not know of this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisableRules:
     """Disabled is what failed for ``after_ms`` without a success between, in ``attempts`` or more.
-    0 attempts: never for failing. It is tried again after ``probe_first_ms``."""
+    0 attempts: never for failing. It is tried again after ``probe_first_ms``, and what is gone for good only
+    if ``probes_gone``."""
 
     after_ms: int = 5 * 24 * 3_600_000
     attempts: int = 20
     probe_first_ms: int = 3_600_000
+    probes_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disabled:
-    """Since when (Unix ms), why (one sentence for the operator), and when the next probe is due (Unix ms)."""
+    """Since when (Unix ms), why (one sentence for the operator), and when the next probe is due (Unix ms;
+    :data:`NEVER_MS`: it is enabled by a reset alone)."""
 
     since_ms: int
     why: str
@@ -36,15 +42,19 @@ class Disabled:
 
 
 class FailureRun:
-    """Failures in a row: ``attempts`` of them, the first at ``since_ms`` (Unix); both 0 without any."""
+    """Failures in a row: ``attempts`` of them, the first at ``since_ms`` (Unix); both 0 without any.
+    ``told_success_ms`` is the last success that another worker told of (Unix; 0: none). Of failures that
+    several workers saw, the most that one of them counts are known."""
 
-    __slots__ = ("attempts", "since_ms")
+    __slots__ = ("attempts", "since_ms", "told_success_ms")
 
-    def __init__(self, since_ms: int = 0, attempts: int = 0) -> None:
-        self.since_ms = since_ms
-        self.attempts = attempts
+    def __init__(self) -> None:
+        self.since_ms = 0
+        self.attempts = 0
+        self.told_success_ms = 0
 
     def succeeded(self) -> None:
+        """Here."""
         self.since_ms = 0
         self.attempts = 0
 
@@ -54,26 +64,38 @@ class FailureRun:
             self.since_ms = now_ms
         self.attempts += 1
 
+    def told_of_success(self, at_ms: int) -> None:
+        """Another worker has succeeded then (Unix; 0: never)."""
+        self.told_success_ms = max(self.told_success_ms, at_ms)
+        if self.attempts and at_ms > self.since_ms:
+            self.succeeded()
+
+    def told_of_run(self, since_ms: int, attempts: int) -> None:
+        """Another worker has seen so many fail since then (Unix), and nobody knows of a success after."""
+        if attempts:
+            self.since_ms = min(self.since_ms, since_ms) if self.attempts else since_ms
+            self.attempts = max(self.attempts, attempts)
+
     def is_over(self, now_ms: int, rules: DisableRules) -> bool:
         """Whether it has been long and often enough."""
         return 0 < rules.attempts <= self.attempts and now_ms - self.since_ms >= rules.after_ms
 
-
-def why_disable(outcome: Outcome, run: FailureRun, rules: DisableRules, *, now_ms: int) -> str:
-    """Why a subscription is to be disabled after ``outcome``, which ``run`` already counts: one sentence;
-    empty when it is not."""
-    if isinstance(outcome, Refused) and outcome.reason == "gone":
-        return outcome.detail
-    if run.is_over(now_ms, rules):
-        days = (now_ms - run.since_ms) // (24 * 3_600_000)
-        return f"{run.attempts} attempts in a row have failed, for {days} days."
-    return ""
+    def in_words(self, now_ms: int) -> str:
+        """One sentence for the operator."""
+        days = (now_ms - self.since_ms) // (24 * 3_600_000)
+        return f"{self.attempts} attempts in a row have failed, for {days} days."
 
 
 def disable(why: str, rules: DisableRules, *, now_ms: int) -> Disabled:
     """Disabled from now on, with the first probe as far away as the rules say."""
     probes_at_ms = next_probe_ms(rules, since_ms=now_ms, now_ms=now_ms)
     return Disabled(since_ms=now_ms, why=why, probes_at_ms=probes_at_ms)
+
+
+def disable_gone(why: str, rules: DisableRules, *, now_ms: int) -> Disabled:
+    """The same for what says itself that it is gone for good."""
+    disabled = disable(why, rules, now_ms=now_ms)
+    return disabled if rules.probes_gone else replace(disabled, probes_at_ms=NEVER_MS)
 
 
 def next_probe_ms(rules: DisableRules, *, since_ms: int, now_ms: int) -> int:

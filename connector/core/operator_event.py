@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import orjson
 
-from connector.core.disabling import Disabled
+from connector.core.disabling import NEVER_MS, Disabled
 from connector.core.subscription import Subscription
 from connector.core.times import iso_time
 
@@ -43,7 +43,8 @@ def wants_operator_events(subscription: Subscription) -> bool:
 
 def disabled_event(subscription_id: str, disabled: Disabled) -> bytes:
     """The record's value that tells that a subscription was disabled by itself."""
-    more = {"why": disabled.why, "next_probe_at": _time(disabled.probes_at_ms)}
+    is_probed = disabled.probes_at_ms < NEVER_MS
+    more = {"why": disabled.why, "next_probe_at": _time(disabled.probes_at_ms) if is_probed else None}
     return _event(DISABLED, subscription_id, disabled, time_ms=disabled.since_ms, more=more)
 
 
@@ -54,7 +55,7 @@ def enabled_event(subscription_id: str, was: Disabled, *, now_ms: int) -> bytes:
 
 def _event(
     event_type: OperatorEventType, subscription_id: str, disabled: Disabled, *, time_ms: int,
-    more: dict[str, str],
+    more: dict[str, str | None],
 ) -> bytes:  # fmt: skip
     named = "\0".join((event_type, subscription_id, str(disabled.since_ms)))
     return orjson.dumps(

@@ -32,7 +32,9 @@ class EndpointNews:
     """What ``worker`` knows of an endpoint at ``at_ms`` (Unix).
 
     ``disabled`` is ``None`` while it is enabled. ``failing_since_ms`` and ``failed_attempts`` are the run of
-    failures (0: none). ``reset_at_ms`` is when an operator last had all this forgotten (0: never).
+    failures (0: none), ``succeeded_at_ms`` is the last success that it knows of, its own or another's (0:
+    none, or of a release that did not tell it). ``reset_at_ms`` is when an operator last had all this
+    forgotten (0: never).
     ``url_digest`` says of which URL all this was learnt (:func:`digest_of`): the subscription may lead to
     another one by now. Empty in news of a release that did not tell it.
     """
@@ -45,6 +47,7 @@ class EndpointNews:
     disabled: Disabled | None
     failing_since_ms: int
     failed_attempts: int
+    succeeded_at_ms: int
     reset_at_ms: int
 
     def are_of(self, url: str) -> bool:
@@ -131,6 +134,7 @@ def encode(news: Told) -> tuple[bytes, bytes]:
                 "disabled": news.disabled and _disabled_content(news.disabled),
                 "failing_since_ms": news.failing_since_ms,
                 "failed_attempts": news.failed_attempts,
+                "succeeded_at_ms": news.succeeded_at_ms,
                 "reset_at_ms": news.reset_at_ms,
             }
         case WorkerNews():
@@ -218,6 +222,7 @@ def _read(key: bytes | None, value: bytes | None) -> News:
                 disabled=_read_disabled(members.members("disabled")) if members.has("disabled") else None,
                 failing_since_ms=members.number("failing_since_ms"),
                 failed_attempts=members.number("failed_attempts"),
+                succeeded_at_ms=members.number("succeeded_at_ms") if members.has("succeeded_at_ms") else 0,
                 reset_at_ms=members.number("reset_at_ms"),
             )
         case "worker":

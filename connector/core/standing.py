@@ -150,6 +150,7 @@ def reset(subscription_id: str, url: str, before: EndpointNews | None, *, now_ms
         disabled=None,
         failing_since_ms=0,
         failed_attempts=0,
+        succeeded_at_ms=0,
         reset_at_ms=at_ms,
     )
 

@@ -196,6 +196,7 @@ class Dispatcher:
             if self._watch.may_take:
                 self._settlement.make_room()
             return
+        self._exclusion.look()
         overdue_ms = now_ms - self._wait_max_ms
         for lane in self._lanes:
             if lane.is_proven and now_ms - lane.proven_ms > PROVEN_MS:
@@ -306,13 +307,12 @@ class Dispatcher:
                 if delivery.trail is None and since_ms >= 0:
                     accounts.freshness_ms.add(now_ms - since_ms if now_ms > since_ms else 0)
                 self._settlement.settle_delivery(delivery.ticket)
+            if has_changed:
+                self._exclusion.breaker_changed(lane)
+            if lane.disabled is not None and delivery.resets == lane.resets:
+                self._exclusion.accepted(lane, now_ms)
         else:
-            now_ms = self._clock.now_ms()
-            has_changed = self._not_accepted(delivery, answer, outcome, now_ms, monotonic_ms)
-        if has_changed:
-            self._exclusion.breaker_changed(lane)
-        if (lane.disabled is not None or lane.has_failed) and delivery.resets == lane.resets:
-            self._exclusion.judge(lane, outcome, now_ms)
+            self._not_accepted(delivery, answer, outcome, monotonic_ms)
         if lane.queue or lane.retries:
             self._places.line_up(lane)
         if self._places.line:
@@ -323,11 +323,9 @@ class Dispatcher:
         delivery: Delivery,
         answer: Reply | Failure,
         outcome: Deferred | Refused,
-        now_ms: int,
         monotonic_ms: int,
-    ) -> bool:
-        """Whether the breaker's state changed by it."""
-        lane = delivery.lane
+    ) -> None:
+        lane, now_ms = delivery.lane, self._clock.now_ms()
         if isinstance(outcome, Refused) and delivery.resets != lane.resets:
             outcome = outcome.doubted()  # perhaps by another URL
         self._watch.observe(delivery.host, answer, monotonic_ms)
@@ -345,7 +343,10 @@ class Dispatcher:
             lane.put_back(delivery)
         else:
             self._failed(delivery, answer, outcome, now_ms)
-        return has_changed
+        if has_changed:
+            self._exclusion.breaker_changed(lane)
+        if delivery.resets == lane.resets and (isinstance(outcome, Refused) or outcome.is_counted):
+            self._exclusion.failed(lane, outcome, now_ms)
 
     def _late(self, delivery: Delivery) -> None:
         """It was given up before its answer came."""

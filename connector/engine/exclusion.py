@@ -4,19 +4,26 @@ A lane is shut while its breaker is open: what waits there is turned away to the
 its endpoint has failed for days, or is gone: what it gets is parked, but for a probe now and then, and the
 probe that is accepted enables it again. The other workers are told of each change, and the operator of those
 that last. When a breaker opens, and when a subscription is disabled, is the core's to say.
+
+Nobody is disabled for failing before the other workers were asked. The question is news of the failures like
+any other; whoever knows of a later success says so (:mod:`connector.engine.knowledge`), and the run of
+failures is over. So nothing is told of successes but where a worker sees none.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
-from connector.core.disabling import Disabled, DisableRules, disable, next_probe_ms, why_disable
-from connector.core.outcome import Delivered, Outcome
+from connector.core.disabling import Disabled, DisableRules, disable, disable_gone, next_probe_ms
+from connector.core.outcome import Deferred, Refused
 from connector.engine.departures import Departures, trail_of
 from connector.engine.lane import Delivery, Lane
 from connector.engine.places import Places
 from connector.engine.ports import Clock, Log
+
+ANSWERED_MS: Final = 3_000
+"""By then everybody has heard a question and has been heard: news takes a second at most each way."""
 
 
 class News(Protocol):
@@ -24,6 +31,10 @@ class News(Protocol):
 
     def tell(self, lane: Lane) -> None:
         """Something that was learnt of its endpoint has changed."""
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether news arrive, ours and those of others."""
 
     def is_parking_announced(self, subscription_id: str) -> bool:
         """Whether it may be parked: all know that there is something to look for later."""
@@ -60,6 +71,8 @@ class Exclusion:
         self._operator = operator
         self._clock = clock
         self._log = log
+        self._asked: dict[Lane, int] = {}
+        """Lanes that have failed for long enough here → since when (monotonic ms) the others are asked."""
 
     # ── for a while ─────────────────────────────────────────────────────────────────────────────
 
@@ -90,18 +103,45 @@ class Exclusion:
 
     # ── for long ────────────────────────────────────────────────────────────────────────────────
 
-    def judge(self, lane: Lane, outcome: Outcome, now_ms: int) -> None:
-        """An attempt ended at ``now_ms`` (Unix): disable what has failed for too long, enable what has
-        accepted a probe."""
-        if not isinstance(outcome, Delivered):
-            why = why_disable(outcome, lane.failures, self._rules, now_ms=now_ms)
-            if why and lane.disabled is None:
-                self._disable(lane, why, now_ms)
-        elif lane.disabled is not None:
-            self._log.warning("enabled again", subscription=lane.subscription.id)
-            self._operator.enabled(lane.subscription.id, lane.disabled)
-            lane.forget(now_ms)
-            self._news.tell(lane)
+    def accepted(self, lane: Lane, now_ms: int) -> None:
+        """It is disabled, and has accepted an attempt at ``now_ms`` (Unix)."""
+        assert lane.disabled is not None, "else it is nothing new"
+        self._log.warning("enabled again", subscription=lane.subscription.id)
+        self._operator.enabled(lane.subscription.id, lane.disabled)
+        lane.forget(now_ms)
+        self._news.tell(lane)
+
+    def failed(self, lane: Lane, outcome: Deferred | Refused, now_ms: int) -> None:
+        """An attempt that counts was not accepted at ``now_ms`` (Unix)."""
+        disabled = lane.disabled
+        if isinstance(outcome, Refused) and outcome.reason == "gone":
+            gone = disable_gone(outcome.detail, self._rules, now_ms=now_ms)
+            if disabled is None:
+                self._disable(lane, gone)
+            elif disabled.probes_at_ms < gone.probes_at_ms:
+                self._probe_again(lane, disabled, gone.probes_at_ms)
+        elif disabled is None:
+            if lane.failures.is_over(now_ms, self._rules) and lane not in self._asked:
+                self._ask(lane)
+        elif now_ms >= disabled.probes_at_ms:  # else it began before it was disabled
+            probes_at_ms = next_probe_ms(self._rules, since_ms=disabled.since_ms, now_ms=now_ms)
+            self._probe_again(lane, disabled, probes_at_ms)
+
+    def look(self) -> None:
+        """Disable what has failed for too long, and nobody knows better."""
+        if not self._asked:
+            return
+        now_ms, asked_before_ms = self._clock.now_ms(), self._clock.monotonic_ms() - ANSWERED_MS
+        for lane in [lane for lane, asked_ms in self._asked.items() if asked_ms <= asked_before_ms]:
+            del self._asked[lane]
+            if not lane.is_live or lane.disabled is not None:
+                continue
+            if not lane.failures.is_over(now_ms, self._rules):
+                continue  # somebody has had a success
+            if self._news.is_heard:
+                self._disable(lane, disable(lane.failures.in_words(now_ms), self._rules, now_ms=now_ms))
+            else:
+                self._ask(lane)  # nobody may have heard
 
     def stop_using(self, lane: Lane) -> None:
         """It is disabled: what waits here is parked."""
@@ -116,21 +156,25 @@ class Exclusion:
             self._leave.divert(delivery, "parking is announced", 0)
 
     def may_probe(self, lane: Lane) -> bool:
-        """Whether a delivery that comes now finds out if this lane, which parks, works again: one, when the
-        probe is due."""
-        disabled, now_ms = lane.disabled, self._clock.now_ms()
-        if lane.subscription.paused or disabled is None or now_ms < disabled.probes_at_ms:
+        """Whether a delivery that comes now finds out if this lane, which parks, works again: one at a time
+        once the probe is due, until one was answered."""
+        disabled = lane.disabled
+        if disabled is None or lane.subscription.paused or lane.in_flight or lane.waiting:
             return False
-        if lane.is_shut(now_ms):
-            return False  # it would be turned away, and the next probe be hours off
-        probes_at_ms = next_probe_ms(self._rules, since_ms=disabled.since_ms, now_ms=now_ms)
+        now_ms = self._clock.now_ms()
+        return now_ms >= disabled.probes_at_ms and not lane.is_shut(now_ms)
+
+    def _probe_again(self, lane: Lane, disabled: Disabled, probes_at_ms: int) -> None:
         lane.disabled = replace(disabled, probes_at_ms=probes_at_ms)
         self._news.tell(lane)
-        return True
 
-    def _disable(self, lane: Lane, why: str, now_ms: int) -> None:
-        self._log.error("disabled", subscription=lane.subscription.id, why=why)
-        lane.disabled = disable(why, self._rules, now_ms=now_ms)
+    def _ask(self, lane: Lane) -> None:
+        self._asked[lane] = self._clock.monotonic_ms()
+        self._news.tell(lane)
+
+    def _disable(self, lane: Lane, disabled: Disabled) -> None:
+        self._log.error("disabled", subscription=lane.subscription.id, why=disabled.why)
+        lane.disabled = disabled
         self._news.tell(lane)
         self._operator.disabled(lane)
         self.stop_using(lane)

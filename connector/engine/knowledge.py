@@ -11,7 +11,8 @@ anything parked.
 What was learnt of another URL than the subscription has here is not applied.
 
 A breaker judges for itself (:meth:`~connector.core.breaker.Breaker.adopt`). *Disabled* holds until a reset
-that is later: an operator's, or that of a worker whose probe succeeded.
+that is later: an operator's, or that of a worker whose probe succeeded. A run of failures is everybody's, and
+so is its end: whoever hears of one and knows of a later success answers with what it knows.
 """
 
 from __future__ import annotations
@@ -115,6 +116,11 @@ class Knowledge:
         return backlog.openings >= opening and not backlog.is_done
 
     @property
+    def is_heard(self) -> bool:
+        """Whether the board is: what we tell, and what others do, arrives."""
+        return self._presence.is_board_heard
+
+    @property
     def backlogs_open(self) -> int:
         """For how many subscriptions something may lie parked."""
         return sum(not backlog.is_done for backlog in self.backlogs.values())
@@ -199,13 +205,27 @@ class Knowledge:
             has_changed = True
         elif lane.disabled is not None and news.disabled is not None:
             lane.disabled = agreed(lane.disabled, news.disabled)
-        if news.failing_since_ms and news.failed_attempts > lane.failures.attempts:
-            lane.failures.since_ms = news.failing_since_ms
-            lane.failures.attempts = news.failed_attempts
-        if lane.disabled != news.disabled or lane.breaker.is_longer(news.breaker, now_ms):
+        is_over = self._hear_of_failures(lane, news, now_ms)
+        if is_over or lane.disabled != news.disabled or lane.breaker.is_longer(news.breaker, now_ms):
             self.tell(lane)  # these news took the place of what we know
         if has_changed:
             self._on_change(lane)
+
+    def _hear_of_failures(self, lane: Lane, news: EndpointNews, now_ms: int) -> bool:
+        """Whether another worker tells of failures in a row that we know the end of."""
+        lane.failures.told_of_success(min(news.succeeded_at_ms, now_ms))
+        if self._succeeded_at_ms(lane) > news.failing_since_ms:
+            return news.failed_attempts > 0 and news.worker != self._worker_id
+        lane.failures.told_of_run(news.failing_since_ms, news.failed_attempts)
+        return False
+
+    def _succeeded_at_ms(self, lane: Lane) -> int:
+        """When it last accepted something, of anybody as far as was told (Unix); 0: never."""
+        told_ms = lane.failures.told_success_ms
+        if not lane.proven_ms:
+            return told_ms
+        ago_ms = self._clock.monotonic_ms() - lane.proven_ms
+        return max(told_ms, self._clock.now_ms() - ago_ms)
 
     def _cannot_read(self, key: str, why: str) -> None:
         self.faults += 1
@@ -225,5 +245,6 @@ class Knowledge:
             disabled=lane.disabled,
             failing_since_ms=lane.failures.since_ms,
             failed_attempts=lane.failures.attempts,
+            succeeded_at_ms=self._succeeded_at_ms(lane),
             reset_at_ms=lane.reset_at_ms,
         )

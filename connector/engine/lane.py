@@ -155,7 +155,7 @@ class Lane:
         self.is_live = True
         self.line: deque[Lane] | None = None  # where it waits for a place; see Places
         self.is_proven = False  # whether it succeeded within PROVEN_MS
-        self.proven_ms = 0  # monotonic
+        self.proven_ms = 0  # monotonic: when it last succeeded; 0: never
         self.moved_ms = 0  # monotonic: when an attempt last ended, or the first of those under way began
         self.is_in_the_way = False
         self.busy_since_ms = 0  # monotonic: since when something waits without a break; 0: nothing does
@@ -184,9 +184,10 @@ class Lane:
         self.resets += 1
         self.breaker.reset()
         self.pace.restart()
-        self.failures.succeeded()
+        self.failures = FailureRun()
         self.disabled = None
         self.is_proven = False
+        self.proven_ms = 0
         self.has_failed = False
 
     # ── waiting ─────────────────────────────────────────────────────────────────────────────────
@@ -346,7 +347,6 @@ class Lane:
         has_changed = self.breaker.adopt(told, now_ms)
         if has_changed and self.breaker.state == "closed":
             self.pace.restart()
-            self.failures.succeeded()
         return has_changed
 
     def _moved(self, monotonic_ms: int) -> None:

@@ -211,7 +211,12 @@ class Presence:
     @property
     def is_leading(self) -> bool:
         """Whether this worker is to do the jobs that one does: nobody while the board is not heard."""
-        return self._is_board_heard(self._clock.monotonic_ms()) and self.leader == self._worker_id
+        return self.is_board_heard and self.leader == self._worker_id
+
+    @property
+    def is_board_heard(self) -> bool:
+        """Whether news arrive: our own has come back lately."""
+        return self._is_board_heard(self._clock.monotonic_ms())
 
     def parking(self) -> set[str] | None:
         """The subscriptions that anybody alive parks for, this worker included; ``None`` while somebody is

@@ -94,6 +94,12 @@ class DisableSettings(Declared):
         description="After so long, in ms, one delivery finds out whether a disabled endpoint works again; "
         "the wait doubles up to a day. An hour is soon enough for what was down for days.",
     )
+    probes_gone: bool = Field(
+        default=False,
+        description="Whether an endpoint is probed too that answered 410 where its dialect says that this "
+        "means gone for good. It has asked never to be called again, so by default nothing is sent until "
+        "`subscriptions reset`, or a new URL.",
+    )
 
 
 class DeliverySettings(Declared):

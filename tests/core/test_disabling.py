@@ -5,24 +5,20 @@ from __future__ import annotations
 import pytest
 
 from connector.core.disabling import (
+    NEVER_MS,
     Disabled,
     DisableRules,
     FailureRun,
     agreed,
     disable,
+    disable_gone,
     next_probe_ms,
-    why_disable,
 )
-from connector.core.outcome import Deferred, Outcome, Refused
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 NOW_MS = 1_700_000_000_000
 RULES = DisableRules()
-
-FAILED = Deferred(error_class="connect", detail="The connection was refused.")
-GONE = Refused(reason="gone", error_class="http-410", detail="The endpoint answered 410.", status=410)
-REFUSED = Refused(reason="refused", error_class="http-422", detail="The endpoint answered 422.", status=422)
 
 
 def run_of(attempts: int, *, every_ms: int) -> FailureRun:
@@ -41,14 +37,6 @@ def test_a_run_begins_with_its_first_failure_and_ends_with_a_success() -> None:
 
     assert began == (NOW_MS, 3)
     assert (run.since_ms, run.attempts) == (0, 0)
-
-
-def test_a_run_goes_on_where_another_worker_left_it() -> None:
-    run = FailureRun(since_ms=NOW_MS - DAY_MS, attempts=7)
-
-    run.failed(NOW_MS)
-
-    assert (run.since_ms, run.attempts) == (NOW_MS - DAY_MS, 8)
 
 
 @pytest.mark.parametrize(
@@ -80,22 +68,56 @@ def test_where_no_number_of_attempts_is_given_failing_never_disables() -> None:
     assert not run.is_over(NOW_MS + 400 * DAY_MS, DisableRules(attempts=0))
 
 
-@pytest.mark.parametrize("outcome", [FAILED, REFUSED])
-def test_long_and_often_enough_says_how_long_and_how_often(outcome: Outcome) -> None:
+def test_long_and_often_enough_says_how_long_and_how_often() -> None:
     run = run_of(40, every_ms=DAY_MS // 4)
 
-    why = why_disable(outcome, run, RULES, now_ms=NOW_MS + 10 * DAY_MS)
-
-    assert why == "40 attempts in a row have failed, for 10 days."
+    assert run.in_words(NOW_MS + 10 * DAY_MS) == "40 attempts in a row have failed, for 10 days."
 
 
-def test_gone_is_reason_enough_at_once() -> None:
-    assert why_disable(GONE, run_of(1, every_ms=1), RULES, now_ms=NOW_MS) == "The endpoint answered 410."
+def test_a_later_success_of_another_worker_ends_a_run() -> None:
+    run = run_of(19, every_ms=HOUR_MS)
+
+    run.told_of_success(NOW_MS + 1)
+    run.failed(NOW_MS + DAY_MS)
+
+    assert (run.since_ms, run.attempts) == (NOW_MS + DAY_MS, 1)
 
 
-@pytest.mark.parametrize("outcome", [FAILED, REFUSED])
-def test_an_ordinary_failure_disables_nothing(outcome: Outcome) -> None:
-    assert why_disable(outcome, run_of(19, every_ms=DAY_MS), RULES, now_ms=NOW_MS + 19 * DAY_MS) == ""
+def test_a_success_of_another_worker_from_before_does_not() -> None:
+    run = run_of(19, every_ms=HOUR_MS)
+
+    run.told_of_success(NOW_MS)
+    run.told_of_success(0)
+
+    assert (run.since_ms, run.attempts, run.told_success_ms) == (NOW_MS, 19, NOW_MS)
+
+
+def test_a_run_that_several_see_began_with_the_first_and_counts_as_the_longest() -> None:
+    run = run_of(3, every_ms=HOUR_MS)
+
+    run.told_of_run(NOW_MS - DAY_MS, 2)
+    run.told_of_run(NOW_MS + DAY_MS, 7)
+    run.told_of_run(0, 0)
+
+    assert (run.since_ms, run.attempts) == (NOW_MS - DAY_MS, 7)
+
+
+def test_a_run_that_only_another_has_seen_so_far_is_ours_too() -> None:
+    run = FailureRun()
+
+    run.told_of_run(NOW_MS, 4)
+    run.failed(NOW_MS + 1)
+
+    assert (run.since_ms, run.attempts) == (NOW_MS, 5)
+
+
+def test_what_is_gone_for_good_is_not_probed_unless_that_is_chosen() -> None:
+    gone = disable_gone("Gone.", RULES, now_ms=NOW_MS)
+    probed = disable_gone("Gone.", DisableRules(probes_gone=True), now_ms=NOW_MS)
+
+    assert gone == Disabled(since_ms=NOW_MS, why="Gone.", probes_at_ms=NEVER_MS)
+    assert probed == disable("Gone.", RULES, now_ms=NOW_MS)
+    assert agreed(gone, probed).probes_at_ms == NEVER_MS
 
 
 def test_the_first_probe_is_an_hour_away() -> None:

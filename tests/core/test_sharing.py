@@ -40,6 +40,7 @@ ENDPOINT = EndpointNews(
     disabled=Disabled(since_ms=1_699_999_000_000, why="Gone.", probes_at_ms=1_700_000_060_000),
     failing_since_ms=1_699_000_000_000,
     failed_attempts=21,
+    succeeded_at_ms=1_698_999_999_000,
     reset_at_ms=0,
 )  # fmt: skip
 WORKER = WorkerNews(worker="w1", at_ms=1_700_000_000_000, parking_number=7, is_leaving=False)
@@ -73,6 +74,7 @@ _NEWS = st.one_of(
         disabled=st.none() | _DISABLED,
         failing_since_ms=_NUMBERS,
         failed_attempts=_NUMBERS,
+        succeeded_at_ms=_NUMBERS,
         reset_at_ms=_NUMBERS,
     ),
     st.builds(
@@ -116,7 +118,8 @@ def changed(news: Told, **members: Any) -> News | Fault:
             b'"breaker":{"state":"open","until_ms":1700000030000,'
             b'"cool_down_ms":30000,"failures":5,"why":"http-503","opened_ms":1700000000000},"disabled":'
             b'{"since_ms":1699999000000,"why":"Gone.","probes_at_ms":1700000060000},'
-            b'"failing_since_ms":1699000000000,"failed_attempts":21,"reset_at_ms":0}',
+            b'"failing_since_ms":1699000000000,"failed_attempts":21,'
+            b'"succeeded_at_ms":1698999999000,"reset_at_ms":0}',
         ),
         (
             WORKER,

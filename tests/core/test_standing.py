@@ -42,6 +42,7 @@ def endpoint(**changes: Any) -> EndpointNews:
         "disabled": None,
         "failing_since_ms": 0,
         "failed_attempts": 0,
+        "succeeded_at_ms": 0,
         "reset_at_ms": 0,
     }
     return EndpointNews(**(told | changes))

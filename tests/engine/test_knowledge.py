@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -14,6 +15,7 @@ from connector.core.disabling import DisableRules
 from connector.core.outcome import Reply
 from connector.core.sharing import EndpointNews, digest_of, encode
 from connector.core.subscription import Subscription
+from connector.engine.exclusion import ANSWERED_MS
 from connector.engine.knowledge import UNREADABLE_MAX
 from connector.engine.lane import Lane
 from connector.engine.ports import TopicPartition
@@ -31,7 +33,8 @@ TIERS_MS = [5_000, 30_000, 300_000]
 class Team:
     """Workers of one group on one cluster, each with a source partition of its own, and one board."""
 
-    def __init__(self, delay_s: Callable[[], float] = lambda: 0.5) -> None:
+    def __init__(self, delay_s: Callable[[], float] = lambda: 0.5, *, rules: BreakerRules = RULES) -> None:
+        self.rules = rules
         self.clock = VirtualClock()
         self.cluster = Cluster(self.clock)
         self.topic = FakeTopic(delay_s)
@@ -47,7 +50,7 @@ class Team:
         world = World(
             self.cluster,
             sender,
-            limits=limits(breaker=RULES, disable=DISABLE),
+            limits=limits(breaker=self.rules, disable=DISABLE),
             board=FakeBoard(self.topic),
             worker_id=f"w{number}",
         )
@@ -172,6 +175,7 @@ def reset_by_operator(team: Team, id_: str = "a") -> None:
         disabled=None,
         failing_since_ms=0,
         failed_attempts=0,
+        succeeded_at_ms=0,
         reset_at_ms=now_ms,
     )
     team.topic.append(*encode(news))
@@ -271,6 +275,112 @@ async def test_workers_that_differ_about_the_url_neither_apply_nor_answer_each_o
 
     assert [lane.breaker.state for lane in team.lanes()] == ["open", "open"]
     assert team.told() == 2
+
+
+# ── failures of one worker, successes of another ────────────────────────────────────────────────
+
+
+def blocked_at_the_first(team: Team, **reply: Any) -> None:
+    """From now on the first worker sees the endpoint fail, and the others see it accept everything."""
+    team.worlds[0].sender.behaviour = defaultdict(lambda: replies(503, **reply))
+
+
+@pytest.mark.parametrize("rules", [RULES, BreakerRules(failures_to_open=0)])
+@pytest.mark.parametrize("reply", [{}, {"retry_after": b"5"}])
+def test_what_fails_at_one_worker_and_is_accepted_from_another_is_never_disabled(
+    rules: BreakerRules, reply: dict[str, bytes]
+):
+    async def scenario() -> None:
+        team = Team(rules=rules)
+        for _ in range(3):
+            await team.start(subscription("a", ladder_ms=(300_000,) * 40))
+        await asyncio.sleep(1)
+        blocked_at_the_first(team, **reply)
+        for second in range(600):
+            if second % 10 == 0:
+                team.fill(1, 0)
+            team.fill(1, 1)
+            await asyncio.sleep(1)
+
+        assert [lane.disabled for lane in team.lanes()] == [None] * 3
+        assert team.worlds[0].log.said("disabled") == []
+        for world in team.worlds:
+            assert world.problems() == []
+
+    run_virtual(scenario)
+
+
+@virtual
+async def test_a_healthy_endpoint_is_not_told_of_and_one_that_one_worker_cannot_reach_once_in_a_while():
+    team = Team(rules=BreakerRules(failures_to_open=0))
+    for _ in range(3):
+        await team.start(subscription("a", ladder_ms=(300_000,) * 40))
+    for _ in range(60):
+        for number in range(3):
+            team.fill(1, number)
+        await asyncio.sleep(1)
+    assert team.told() == 0
+
+    blocked_at_the_first(team)
+    for _ in range(600):
+        for number in range(3):
+            team.fill(1, number)
+        await asyncio.sleep(1)
+
+    # Asked and answered once for each time that it would have been disabled: every 60 s.
+    assert 10 <= team.told() <= 3 * 11
+
+
+@virtual
+async def test_what_nobody_succeeds_with_is_disabled_once_the_others_were_asked():
+    team = await team_of(3, delay_s=lambda: 0.9, ladder_ms=(300_000,) * 40)
+    team.fill(1, 1)
+    await asyncio.sleep(1)
+    team.behave("a", replies(503))
+    run_began_ms = team.clock.now_ms()
+    while team.lanes()[0].disabled is None:
+        team.fill(1, 0)
+        await asyncio.sleep(0.1)
+
+    assert team.lanes()[0].disabled.since_ms >= run_began_ms + DISABLE.after_ms + ANSWERED_MS  # type: ignore[union-attr]
+    await asyncio.sleep(1)
+    assert all(lane.disabled is not None for lane in team.lanes())
+
+
+@virtual
+async def test_nobody_is_disabled_for_failing_while_the_others_cannot_be_asked():
+    team = await team_of(2, ladder_ms=(300_000,) * 40)
+    blocked_at_the_first(team)
+    team.topic.is_down = True
+    for _ in range(300):
+        team.fill(1, 0)
+        team.fill(1, 1)
+        await asyncio.sleep(1)
+    assert team.lanes()[0].failures.attempts >= DISABLE.attempts
+    assert team.lanes()[0].disabled is None
+
+    team.topic.is_down = False
+    await asyncio.sleep(20)
+
+    assert [lane.disabled for lane in team.lanes()] == [None, None]
+    assert team.lanes()[0].failures.attempts < DISABLE.attempts
+
+
+@virtual
+async def test_a_worker_that_starts_later_goes_on_with_the_run_of_failures_and_knows_of_the_last_success():
+    team = await team_of(1)
+    team.fill(1, 0)
+    await asyncio.sleep(5)
+    team.behave("a", replies(500))
+    team.fill(5, 0)
+    await asyncio.sleep(5)
+
+    late = await team.start(subscription("a"))
+
+    lane, first = late.worker.lanes.get("a"), team.lanes()[0]
+    assert lane is not None
+    assert (lane.failures.since_ms, lane.failures.attempts) == (first.failures.since_ms, 5)
+    assert first.failures.since_ms - 6_000 < lane.failures.told_success_ms < first.failures.since_ms
 
 
 # ── no ping-pong ────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ from connector.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from connector.app.shared_news import SharedView
+    from connector.core.disabling import Disabled
     from connector.core.standing import Standing, State
 
 HELP = "show what the workers know of each endpoint, and what happens next"
@@ -138,9 +139,17 @@ def _ago(at_ms: int, now_ms: int) -> str:
 def _ahead(at_ms: int, now_ms: int) -> str:
     if not at_ms:
         return ""
+    if at_ms == _never_ms():
+        return "it is reset, or gets another URL"
     if at_ms <= now_ms:
         return "now: the next delivery tries it"
     return f"{_time(at_ms)} (in {span(at_ms - now_ms)})"
+
+
+def _never_ms() -> int:
+    from connector.core.disabling import NEVER_MS
+
+    return NEVER_MS
 
 
 def _backlog(standing: Standing) -> str:
@@ -187,7 +196,7 @@ def _as_json(standing: Standing) -> dict[str, Any]:  # Any: JSON
             "cool_down_ms": breaker.cool_down_ms,
             "failures": breaker.failures,
         },
-        "disabled": standing.disabled,
+        "disabled": standing.disabled and _disabled(standing.disabled),
         "failing_since_ms": standing.failing_since_ms,
         "failed_attempts": standing.failed_attempts,
         "backlog": {
@@ -198,4 +207,13 @@ def _as_json(standing: Standing) -> dict[str, Any]:  # Any: JSON
         "told_by": standing.told_by,
         "told_at_ms": standing.told_at_ms,
         "reset_at_ms": standing.reset_at_ms,
+    }
+
+
+def _disabled(disabled: Disabled) -> dict[str, Any]:  # Any: JSON
+    is_probed = disabled.probes_at_ms != _never_ms()
+    return {
+        "since_ms": disabled.since_ms,
+        "why": disabled.why,
+        "probes_at_ms": disabled.probes_at_ms if is_probed else None,
     }
