@@ -16,7 +16,7 @@ from connector.cli.commands.subscriptions import reset, status
 from connector.cli.exits import Exit
 from connector.cli.main import main
 from connector.core.breaker import RETRY_AFTER, BreakerSnapshot
-from connector.core.disabling import Disabled
+from connector.core.disabling import NEVER_MS, Disabled
 from connector.core.sharing import Fault, WorkerNews
 from connector.core.standing import Standing
 from tests.support.subscription_files import file_of
@@ -110,6 +110,16 @@ def test_what_is_in_trouble_is_shown_with_what_happens_next_and_the_rest_is_coun
         "webhook-connector subscriptions reset disabled asked open due",
     ]
     assert status.exit_code(view) == Exit.PROBLEMS
+
+
+def test_what_is_gone_for_good_is_told_to_wait_for_a_reset(capsys: pytest.CaptureFixture[str]) -> None:
+    gone = replace(DISABLED, disabled=Disabled(since_ms=NOW_MS, why="Gone.", probes_at_ms=NEVER_MS))
+
+    status.show(view_of(gone), config=None, are_named=False)
+    shown = status.as_json(view_of(gone))["subscriptions"][0]["disabled"]
+
+    assert "it is reset, or gets another URL" in capsys.readouterr().out
+    assert shown == {"since_ms": NOW_MS, "why": "Gone.", "probes_at_ms": None}
 
 
 def test_the_command_to_copy_says_where_the_settings_are_and_names_ten_at_most(

@@ -6,7 +6,7 @@ import re
 
 import orjson
 
-from connector.core.disabling import Disabled
+from connector.core.disabling import NEVER_MS, Disabled
 from connector.core.operator_event import disabled_event, enabled_event
 
 DISABLED = Disabled(since_ms=1_700_000_000_000, why="Gone.", probes_at_ms=1_700_003_600_000)
@@ -24,6 +24,12 @@ def test_a_disabled_subscription() -> None:
             "next_probe_at": "2023-11-14T23:13:20.000Z",
         },
     }
+
+
+def test_a_disabled_subscription_that_is_never_probed() -> None:
+    gone = Disabled(since_ms=1_700_000_000_000, why="Gone.", probes_at_ms=NEVER_MS)
+
+    assert orjson.loads(disabled_event("acme", gone))["data"]["next_probe_at"] is None
 
 
 def test_an_enabled_subscription() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import schemas
-from connector.core.disabling import Disabled
+from connector.core.disabling import NEVER_MS, Disabled
 from connector.core.operator_event import OPERATOR_EVENT_TYPES, disabled_event, enabled_event
 
 DOCUMENT = schemas.internal_schema("operator-event")
@@ -21,7 +21,7 @@ WAS = Disabled(since_ms=1_700_000_000_000, why="Gone.", probes_at_ms=1_700_003_6
 
 _TIMES = st.integers(0, 253_402_300_799_999)  # the end of the year 9999
 _TEXTS = st.text(st.characters(codec="utf-8"))
-_DISABLED = st.builds(Disabled, since_ms=_TIMES, why=_TEXTS, probes_at_ms=_TIMES)
+_DISABLED = st.builds(Disabled, since_ms=_TIMES, why=_TEXTS, probes_at_ms=_TIMES | st.just(NEVER_MS))
 _IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", fullmatch=True)
 
 
