@@ -24,7 +24,8 @@ class Behaviour:
 
     ``status`` after ``delay_ms``. The first ``fails_first`` attempts of an id get ``failure_status``
     instead, for ``fails_percent`` of the ids (always the same ones). ``retry_after`` goes with every
-    answer from 300 on. ``hangs`` never answers; ``closes`` cuts the connection instead of answering.
+    answer from 300 on. ``hangs`` never answers; ``closes`` cuts the connection instead of answering, and
+    what does not ``keep`` it ends it, in good order, after the answer.
     """
 
     status: int = 200
@@ -35,6 +36,7 @@ class Behaviour:
     retry_after: str = ""
     hangs: bool = False
     closes: bool = False
+    keeps: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +96,10 @@ class Receiver:
     ``port`` 0 asks the system for one. Every path exists and is sound until told otherwise.
     """
 
-    def __init__(self, *, port: int = 0) -> None:
+    def __init__(self, *, port: int = 0, host: str = "127.0.0.1") -> None:
+        self._host = host
         self._process = subprocess.Popen(
-            [sys.executable, str(_PROGRAM), str(port)],
+            [sys.executable, str(_PROGRAM), host, str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -105,7 +108,7 @@ class Receiver:
         self.port = int(self._answer())
 
     def url(self, path: str = "/") -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"http://{self._host}:{self.port}{path}"
 
     def behave(self, path: str, behaviour: Behaviour) -> None:
         """From now on; what is being answered is not touched."""

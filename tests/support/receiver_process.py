@@ -136,7 +136,11 @@ class Connection(asyncio.Protocol):
             return
         retry_after = behaviour.get("retry_after", "")
         extra = f"Retry-After: {retry_after}\r\n" if retry_after and status >= 300 else ""
+        if not behaviour.get("keeps", True):
+            extra += "Connection: close\r\n"
         self._transport.write(f"HTTP/1.1 {status} X\r\n{extra}Content-Length: 0\r\n\r\n".encode())
+        if not behaviour.get("keeps", True):
+            self._transport.close()
 
 
 def _status(behaviour: dict[str, Any], id_: str, attempts_before: int) -> int:
@@ -217,10 +221,10 @@ def _counts(path: Path) -> dict[str, int]:
     }
 
 
-async def _serve(port: int) -> None:
+async def _serve(host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     memory = Memory()
-    server = await loop.create_server(lambda: Connection(memory), "127.0.0.1", port, backlog=1_024)
+    server = await loop.create_server(lambda: Connection(memory), host, port, backlog=1_024)
     _say(server.sockets[0].getsockname()[1])
     orders = asyncio.StreamReader(limit=_ORDER_BYTES_MAX)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
@@ -236,4 +240,4 @@ def _say(answer: object) -> None:
 if __name__ == "__main__":
     import uvloop
 
-    uvloop.run(_serve(int(sys.argv[1])))
+    uvloop.run(_serve(sys.argv[1], int(sys.argv[2])))
