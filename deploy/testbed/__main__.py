@@ -2,7 +2,8 @@
 
 ``up`` keeps a cluster until Ctrl-C. ``run`` keeps one while a command runs and exits with the
 command's code; ``{bootstrap}`` and ``{registry}`` in the command stand for the addresses.
-``fetch`` only fills the cache, ``fetched`` asks whether it is full. ``relist`` writes
+``fetch`` only fills the cache, what Java learns in a first start included; ``fetched`` asks
+whether everything is there that has to be fetched. ``relist`` writes
 ``jars.sha256`` anew after a change of versions.
 """
 
@@ -16,9 +17,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from deploy.testbed.errors import TestbedError
-from deploy.testbed.fetch import is_fetched, kafka_jars, registry_home, relist
-from deploy.testbed.kafka import KafkaCluster
-from deploy.testbed.registry import Registry
+from deploy.testbed.fetch import is_fetched, relist
+from deploy.testbed.kafka import KafkaCluster, quick_kafka_options
+from deploy.testbed.registry import Registry, quick_registry_options
 
 _EXIT_FAILED = 1
 _EXIT_INTERRUPTED = 130
@@ -31,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         match chosen.action:
             case "fetch":
-                kafka_jars()
-                registry_home()
+                quick_kafka_options()
+                quick_registry_options()
                 return 0
             case "fetched":
                 return 0 if is_fetched() else _EXIT_FAILED
@@ -76,7 +77,6 @@ def _run(nodes: int, command: Sequence[str], *, with_registry: bool) -> int:
     return code if code >= 0 else 128 - code
 
 
-
 @contextmanager
 def _serving(nodes: int, *, with_registry: bool) -> Iterator[dict[str, str]]:
     """A cluster, and a registry if wanted; what to call them and where they are."""
@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     run = actions.add_parser("run", parents=[cluster], help="keep a cluster while a command runs")
     run.add_argument("command", nargs=argparse.REMAINDER, help="-- COMMAND with {bootstrap}, {registry}")
     actions.add_parser("fetch", help="fill the cache")
-    actions.add_parser("fetched", help="exit 0 if the cache is full, so that Maven is not needed")
+    actions.add_parser("fetched", help="exit 0 if everything is fetched, so that Maven is not needed")
     actions.add_parser("relist", help="fetch anew and rewrite jars.sha256")
     return parser
 

@@ -86,8 +86,9 @@ class Process:
         self.launch()
         self.await_ready()
 
-    def stop(self, *, timeout_s: float = 30) -> None:
-        """End in good order (SIGTERM). Nothing happens if it has already ended."""
+    def stop(self, *, timeout_s: float = 120) -> None:
+        """End in good order (SIGTERM). Nothing happens if it has already ended. The time is for a busy
+        machine, and for a Java that writes a start-up cache last of all."""
         if not self.is_running:
             self._reap()
             return

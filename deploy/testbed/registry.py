@@ -31,7 +31,7 @@ class Registry:
         """``java_options`` replace those that make it start quicker."""
         home = registry_home()
         if java_options is None:
-            java_options = startup_options(home, _rehearse)
+            java_options = quick_registry_options()
         self.port = free_port()
         self._management_port = free_port()
         folder = Path(tempfile.mkdtemp(prefix="testbed-registry-"))
@@ -112,6 +112,11 @@ class Registry:
                 return bool(reply.status == 200)
         except OSError:
             return False
+
+
+def quick_registry_options() -> list[str]:
+    """Java options that make it start quicker; found by a start of its own the first time."""
+    return startup_options(registry_home(), _rehearse)
 
 
 def _rehearse(options: list[str]) -> None:

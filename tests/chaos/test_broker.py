@@ -70,7 +70,7 @@ def test_a_broker_killed_and_another_frozen_lose_nothing(
             fed = feeder.stop()
             for path in ("/sound", "/flaky"):
                 arrives = f"all arrives at {path}"
-                wait_until(lambda p=path: receiver.counts(p).accepted == fed, arrives, timeout_s=60)
+                wait_until(lambda p=path: receiver.counts(p).accepted == fed, arrives)
             connector.await_ready()
             assert connector.stop() == 0
 
@@ -92,7 +92,7 @@ def leads_nothing(kafka: KafkaCluster, node: KafkaNode, topic: str) -> None:
         partitions = admin.list_topics(topic, timeout=30).topics[topic].partitions
         return all(partition.leader not in (-1, node.number) for partition in partitions.values())
 
-    wait_until(has_moved, f"the partitions of node {node.number} have another leader", timeout_s=60)
+    wait_until(has_moved, f"the partitions of node {node.number} have another leader")
 
 
 def flows(receiver: Receiver) -> None:

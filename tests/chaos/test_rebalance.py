@@ -78,7 +78,7 @@ def test_workers_join_leave_and_die_and_nothing_is_lost(
             assert counts.requests - counts.ids <= 3 * IN_FLIGHT_MAX
 
             second.kill()
-            wait_until(lambda: holds(first) == PARTITIONS, "the dead one's work is taken over", timeout_s=30)
+            wait_until(lambda: holds(first) == PARTITIONS, "the dead one's work is taken over")
             second.start()
             wait_until(lambda: holds(first) == holds(second) == PARTITIONS // 2, "the work is shared at last")
             fed = feeder.stop()

@@ -226,7 +226,7 @@ def test_whatever_is_written_to_the_topics_has_its_fate(
         )
         with ConnectorProcess(settings, tmp_path) as connector:
             topics = (avro, plain, odd, large)
-            wait_until(lambda: is_all_committed(kafka, names, topics), "all is committed", timeout_s=60)
+            wait_until(lambda: is_all_committed(kafka, names, topics), "all is committed")
             dead = len(oddities) + 2 * 3  # what is large comes to two that cannot take it
             wait_until(lambda: connector.metric("deliveries_dead_total") == dead, "letters are written")
             scrape = connector.scrape()

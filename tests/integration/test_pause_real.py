@@ -174,7 +174,7 @@ def test_disabled_by_itself_told_probed_enabled_and_the_backlog_delivered(
             wait_until(lambda: connector.said("disabled") != [], "it is disabled")
             events.produce(20)
             wait_until(lambda: connector.metric("deliveries_parked_total") == 40, "all of it is parked")
-            wait_until(lambda: accepted(receiver, "/operator") == 1, "the operator is told", timeout_s=40)
+            wait_until(lambda: accepted(receiver, "/operator") == 1, "the operator is told")
 
             receiver.behave("/acme", Behaviour())
             attempts = receiver.counts("/acme").requests

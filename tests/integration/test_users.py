@@ -74,12 +74,12 @@ def test_each_right_that_is_missing_is_named_and_nothing_is_lost_until_it_is_the
             # Events can be read, but retries cannot be written: reading stops.
             kafka.allow(READ, on=TOPIC, prefix=topic)
             kafka.allow(WRITE, on=TOPIC, prefix=f"{own}sources")
-            wait_until(lambda: connector.metric("own_topics_blocked") == 1, "it cannot write", timeout_s=30)
+            wait_until(lambda: connector.metric("own_topics_blocked") == 1, "it cannot write")
             assert "cannot write its own topics" in connector.get("/readyz")[1]
             assert connector.metric("records_settled_total") == 0
 
             kafka.allow(WRITE, on=TOPIC, prefix=own)
-            wait_until(lambda: receiver.counts("/").accepted == EVENTS, "all arrives", timeout_s=30)
+            wait_until(lambda: receiver.counts("/").accepted == EVENTS, "all arrives")
             connector.await_ready()
             assert connector.metric("own_topics_blocked") == 0
             assert connector.stop() == 0

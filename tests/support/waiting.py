@@ -8,7 +8,7 @@ from collections.abc import Callable
 _LOOK_EVERY_S = 0.02
 
 
-def wait_until(is_so: Callable[[], bool], what: str, *, timeout_s: float = 20) -> None:
+def wait_until(is_so: Callable[[], bool], what: str, *, timeout_s: float = 60) -> None:
     """Return as soon as ``is_so()``; fails the test with ``what`` when that takes too long."""
     deadline = time.monotonic() + timeout_s
     while not is_so():
