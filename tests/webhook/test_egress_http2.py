@@ -243,7 +243,7 @@ async def test_an_endless_body_is_cut_and_the_status_counts(
 
 @pytest.mark.parametrize(
     "headers",
-    [[(":status", "200"), ("x", "y" * 70_000)], [(":status", "abc")], [("x", "y")]],
+    [[(":status", "200"), *((f"x{n}", "y" * 1_000) for n in range(70))], [(":status", "abc")], [("x", "y")]],
     ids=["70 kB of headers", "no number", "no status"],
 )
 async def test_a_head_that_is_none_is_a_protocol_failure(
