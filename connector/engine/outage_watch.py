@@ -122,7 +122,8 @@ class OutageWatch:
             self._on_open()
 
     def _forgive(self) -> None:
-        """Breakers that the outage has opened already say nothing about their endpoints."""
+        """Breakers that the outage has opened already, here or at workers that told us, say nothing about
+        their endpoints."""
         for lane in self._lanes:
-            if lane.has_failed and lane.breaker.why in ("dns", "connect", "timeout"):
+            if lane.breaker.why in ("dns", "connect", "timeout"):
                 lane.breaker.reset()

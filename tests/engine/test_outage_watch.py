@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connector.core.breaker import BreakerRules
+from connector.core.breaker import BreakerRules, BreakerSnapshot
 from connector.core.headers import Decoded, decode
 from connector.core.outcome import Failure, Reply
 from connector.core.subscription import Subscription
@@ -155,6 +155,32 @@ async def test_breakers_that_the_outage_opened_are_forgiven():
 
     assert world.worker.held() == {}
     assert states == {"closed"}
+
+
+@virtual
+async def test_breakers_that_others_opened_in_the_same_outage_are_forgiven_too():
+    world = await with_proven_hosts()
+    everybody(world, refused)
+    world.fill(100)
+    await asyncio.sleep(2)
+    assert world.worker.held()
+    now_ms = world.clock.now_ms()
+    told = BreakerSnapshot(
+        state="open", until_ms=now_ms + 240_000, cool_down_ms=240_000, failures=9, why="connect",
+        opened_ms=now_ms,
+    )  # fmt: skip
+    for lane in world.worker.lanes:
+        lane.has_failed = False  # as one that nothing came for yet
+        lane.adopt(told, now_ms)
+        world.worker.dispatcher.heard(lane)
+
+    outage = world.worker.dispatcher._watch._outage
+    outage.observe("s0.example", is_reached=True, now_ms=world.clock.monotonic_ms())
+    everybody(world, replies(200))
+    await asyncio.sleep(1)
+
+    assert world.worker.held() == {}
+    assert {lane.breaker.state for lane in world.worker.lanes} == {"closed"}
 
 
 @virtual
