@@ -106,13 +106,13 @@ class DrySender:
         done: Callable[[Delivery, Reply | Failure], None],
     ) -> None:  # fmt: skip
         """``context`` is what the dispatcher wants back: the delivery."""
-        del timeout_ms
-        record = context.record
+        del endpoint, timeout_ms
+        record, subscription = context.record, context.lane.subscription
         self._show(
             WouldSend(
                 record=Coordinates(topic=record.topic, partition=record.partition, offset=record.offset),
-                subscription=context.lane.subscription.id,
-                url=endpoint.url,
+                subscription=subscription.id,
+                url=subscription.shown_url,
                 headers=dict(line.split(": ", 1) for line in headers.decode("latin-1").splitlines()),
                 body=body.decode("utf-8", "replace"),
             )

@@ -55,10 +55,9 @@ class SharedNews:
         board = await self._read()
         view = _view(subscriptions, board)
         chosen = [one for one in view.standings if one.has_trouble or not only_trouble]
-        news = [
-            reset(one.subscription_id, one.url, board.endpoints.get(one.subscription_id), now_ms=view.now_ms)
-            for one in chosen
-        ]
+        urls = {one.id: one.url for one in subscriptions}
+        ids = [one.subscription_id for one in chosen]
+        news = [reset(id_, urls[id_], board.endpoints.get(id_), now_ms=view.now_ms) for id_ in ids]
         await write_board(self._topic, self._access, map(encode, news))
         return SharedView(now_ms=view.now_ms, alive=view.alive, standings=chosen, faults=view.faults)
 

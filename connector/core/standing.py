@@ -44,7 +44,7 @@ class Standing:
     without any. ``reset_at_ms`` is when it was last forgotten on purpose, 0 for never."""
 
     subscription_id: str
-    url: str
+    shown_url: str
     is_paused: bool
     breaker: BreakerSnapshot
     disabled: Disabled | None
@@ -122,7 +122,7 @@ def standing(subscription: Subscription, board: Known, alive: Iterable[WorkerNew
     parking = tuple(one.worker for one in alive if id_ in board.parking.get(one.worker, ()))
     return Standing(
         subscription_id=id_,
-        url=subscription.url,
+        shown_url=subscription.shown_url,
         is_paused=subscription.paused,
         breaker=news.breaker if news is not None else _CLOSED,
         disabled=disabled,

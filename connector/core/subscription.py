@@ -58,7 +58,7 @@ class Subscription:
     """
 
     id: str
-    url: str
+    url: str = field(repr=False)
     events: tuple[str, ...]
     dialect: Dialect
     secrets: Secrets | None
@@ -74,3 +74,9 @@ class Subscription:
     rate_per_s: float | None = None
     egress: Egress = DIRECT
     tls: TlsIdentity | None = None
+
+    @property
+    def shown_url(self) -> str:
+        """Its URL for people to see: without the query, where some receivers expect a secret."""
+        place, question_mark, _ = self.url.partition("?")
+        return f"{place}?..." if question_mark else place

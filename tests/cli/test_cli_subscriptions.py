@@ -112,6 +112,19 @@ def test_list_fills_in_the_defaults_and_shows_no_secret(
     assert "hunter2" not in shown
 
 
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_list_shows_no_query_of_a_url(
+    flags: list[str], file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(file_of("a").replace("receiver.example/a", "receiver.example/a?token=hunter2"))
+
+    assert main(["subscriptions", "list", str(file), *flags]) == Exit.OK
+
+    shown = capsys.readouterr().out
+    assert "https://receiver.example/a?..." in shown
+    assert "hunter2" not in shown
+
+
 def test_list_for_people_has_a_line_each(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text(
         file_of("a") + "  ladder: [30s, 5m]\n" + file_of("b").partition("\n")[2] + "  paused: true\n"

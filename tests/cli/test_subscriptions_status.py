@@ -40,7 +40,7 @@ def breaker(why: str, *, until_ms: int) -> BreakerSnapshot:
 def standing(id_: str, **changes: Any) -> Standing:
     well: dict[str, Any] = {
         "subscription_id": id_,
-        "url": f"https://receiver.example/{id_}",
+        "shown_url": f"https://receiver.example/{id_}",
         "is_paused": False,
         "breaker": BreakerSnapshot(state="closed", until_ms=0, cool_down_ms=30_000, failures=0, why=""),
         "disabled": None,

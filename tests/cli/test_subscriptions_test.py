@@ -63,6 +63,19 @@ def test_an_accepted_event_is_signed_and_shown_with_its_reply(
     assert (counts.checked, counts.bad_signatures) == (1, 0)
 
 
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_the_query_of_the_url_is_sent_and_not_shown(
+    flags: tuple[str, ...], call: Call, receiver: Receiver, tmp_path: Path
+) -> None:
+    declare(tmp_path, receiver.url("/ok?token=hunter2"))
+
+    code, out, _ = call("partner", *flags)
+
+    assert code == 0
+    assert receiver.url("/ok?...") in out
+    assert "hunter2" not in out
+
+
 def test_the_result_as_json_names_request_reply_and_next_step(
     call: Call, receiver: Receiver, tmp_path: Path
 ) -> None:

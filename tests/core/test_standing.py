@@ -71,7 +71,7 @@ def test_of_whom_nothing_was_told_nothing_is_known() -> None:
     one = stands(endpoint(subscription_id="b", breaker=OPEN))
 
     assert (one.state, one.has_trouble, one.backlog, one.told_by) == ("well", False, "none", "")
-    assert one.url == "https://a.example/hooks"
+    assert one.shown_url == "https://a.example/hooks"
 
 
 @pytest.mark.parametrize(

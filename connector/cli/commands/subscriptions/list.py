@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             "paused" if each.paused else "active",
             each.dialect.name,
             " ".join(each.events),
-            each.url,
+            each.shown_url,
             _ladder(each),
         )
         for each in subscriptions
@@ -59,7 +59,7 @@ def _as_json(subscription: Subscription) -> dict[str, object]:
     secrets = subscription.secrets
     return {
         "id": subscription.id,
-        "url": subscription.url,
+        "url": subscription.shown_url,
         "events": subscription.events,
         "dialect": subscription.dialect.name,
         "paused": subscription.paused,

@@ -186,7 +186,7 @@ def _as_json(standing: Standing) -> dict[str, Any]:  # Any: JSON
     breaker = standing.breaker
     return {
         "id": standing.subscription_id,
-        "url": standing.url,
+        "url": standing.shown_url,
         "state": standing.state,
         "paused": standing.is_paused,
         "breaker": {

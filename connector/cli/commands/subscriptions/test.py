@@ -87,7 +87,7 @@ def _print(trial: Trial, subscription: Subscription) -> None:
     from connector.app.reply_hints import hint
     from connector.core.outcome import Delivered, Reply
 
-    print(f"POST {subscription.url}")
+    print(f"POST {subscription.shown_url}")
     for name, value in trial.headers.items():
         print(f"  {name}: {value}")
     print(f"  {_text(trial.body)}\n")
@@ -117,7 +117,7 @@ def _as_json(trial: Trial, subscription: Subscription) -> dict[str, Any]:  # Any
     is_accepted = isinstance(trial.outcome, Delivered)
     shown: dict[str, Any] = {
         "subscription": subscription.id,
-        "url": subscription.url,
+        "url": subscription.shown_url,
         "dialect": subscription.dialect.name,
         "event": {"type": trial.event.type, "id": trial.event.id},
         "request": {"headers": trial.headers, "body": _text(trial.body)},
