@@ -123,6 +123,11 @@ class KafkaNode:
         return self._process.is_running
 
     @property
+    def data(self) -> Path:
+        """Where it keeps what topics hold: a folder for each partition."""
+        return self._folder / "data"
+
+    @property
     def log(self) -> Path:
         """What the node wrote, over all its starts."""
         return self._process.log
@@ -133,7 +138,7 @@ class KafkaNode:
         in_sync_min = str(min(2, len(peers)))
         settings = _SETTINGS | {
             "node.id": str(self.number),
-            "log.dirs": str(self._folder / "data"),
+            "log.dirs": str(self.data),
             "controller.quorum.voters": ",".join(
                 f"{peer.number}@127.0.0.1:{peer.controller_port}" for peer in peers
             ),

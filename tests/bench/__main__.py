@@ -5,26 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from deploy.testbed import KafkaCluster, Registry
-from tests.bench.calibration import Dropped, Others, Speed
+from tests.bench.bed import started_bed
+from tests.bench.calibration import Others, Speed
 from tests.bench.layers import measure_layers
-from tests.bench.receiver import Receiver
+from tests.bench.progress import say
 from tests.bench.report import Findings, judge, machine, print_table
 from tests.bench.scenarios import Bench, Delivered
-from tests.bench.workload import PARTITIONS, SECRET, Records, fill, register
+from tests.bench.spares import Spares
+from tests.bench.workload import PARTITIONS, Records, fill, register
 
 FEW, MANY = 20, 1_000
 PER_SECOND = 1_000
 _BACKLOG_TOPIC, _PACED_TOPIC = "bench.backlog", "bench.paced"
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +38,6 @@ FULL = Extent(rounds=5, records=110_000, bare_requests=200_000, pace_seconds=10,
 QUICK = Extent(rounds=3, records=50_000, bare_requests=100_000, pace_seconds=4, spare_runs=2)
 
 
-@dataclass(slots=True)
-class Spares:
-    """Runs that may still be repeated, and why those before had to be."""
-
-    left: int
-    dropped: list[str] = field(default_factory=list)
-
-    def run(self, name: str, measure: Callable[[], Result]) -> list[Result]:
-        """The result; none when the run was disturbed and may not be repeated any more."""
-        while True:
-            try:
-                return [measure()]
-            except Dropped as why:
-                self.dropped.append(f"{name}: {why}")
-                say(f"dropped: {self.dropped[-1]}")
-            if self.left == 0:
-                return []
-            self.left -= 1
-
-
 def measure(extent: Extent) -> Findings:
     """Start everything, measure everything, end everything."""
     spares = Spares(extent.spare_runs)
@@ -70,16 +46,12 @@ def measure(extent: Extent) -> Findings:
     waking: list[Delivered] = []
     bare: list[float] = []
     minimal: list[float] = []
-    with ExitStack() as stack:
-        say("starting Apache Kafka, the schema registry and the receiver")
-        cluster = stack.enter_context(KafkaCluster(is_at_full_speed=True))
-        registry = stack.enter_context(Registry())
-        receiver = stack.enter_context(Receiver(hosts=MANY, secret=SECRET))
-        records = Records(register(registry.url, _BACKLOG_TOPIC))
+    with started_bed(hosts=MANY) as bed:
+        records = Records(register(bed.registry_url, _BACKLOG_TOPIC))
         say(f"writing a backlog of {extent.records:,} records")
-        fill(cluster, _BACKLOG_TOPIC, records, extent.records)
-        cluster.create_topic(_PACED_TOPIC, partitions=PARTITIONS)
-        bench = Bench(cluster, registry.url, receiver, records)
+        fill(bed.cluster, _BACKLOG_TOPIC, records, extent.records)
+        bed.cluster.create_topic(_PACED_TOPIC, partitions=PARTITIONS)
+        bench = Bench(bed, records)
         deliver_backlog = partial(bench.deliver, _BACKLOG_TOPIC, records=extent.records)
         others = Others()
         for number in range(1, extent.rounds + 1):
@@ -97,7 +69,7 @@ def measure(extent: Extent) -> Findings:
             paced = [found for _ in range(extent.rounds) for found in spares.run("paced", window)]
         others_share = others.share()
         say("each layer alone")
-        layers_us = measure_layers(cluster.bootstrap_servers, _BACKLOG_TOPIC, records, receiver)
+        layers_us = measure_layers(bed.cluster.bootstrap_servers, _BACKLOG_TOPIC, records, bed.receiver)
     return Findings(
         machine=machine(),
         speed=Speed.measure(),
@@ -119,9 +91,7 @@ def main() -> int:
     """Measure, print the table, write the JSON file; 1 when a target is missed."""
     parser = argparse.ArgumentParser(prog="tests/bench/run", description="What a delivery costs, end to end.")
     parser.add_argument("--quick", action="store_true", help="fewer records and three rounds")
-    parser.add_argument(
-        "--json", type=Path, default=Path(".cache/bench.json"), help="where the figures go"
-    )
+    parser.add_argument("--json", type=Path, default=Path(".cache/bench.json"), help="where the figures go")
     chosen = parser.parse_args()
     findings = measure(QUICK if chosen.quick else FULL)
     print_table(findings)
@@ -129,10 +99,6 @@ def main() -> int:
     chosen.json.write_text(json.dumps(asdict(findings), indent=2) + "\n")
     say(f"figures in {chosen.json}")
     return 0 if all(target.is_met for target in findings.targets) else 1
-
-
-def say(message: str) -> None:
-    sys.stderr.write(f"bench: {message}\n")
 
 
 if __name__ == "__main__":

@@ -255,6 +255,8 @@ class _Nowhere:
     ) -> None:
         raise AssertionError("every delivery is accepted")
 
+    def hurry(self) -> None: ...
+
     async def close(self) -> None: ...
 
 
@@ -391,5 +393,3 @@ def _best(work: Callable[[], object], how_many: int) -> float:
         work()
         found.append(thread_time() - begun_s)
     return min(found) / how_many * 1e6
-
-

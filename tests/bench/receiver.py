@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 _PROGRAM = Path(__file__).with_name("receiver_program.py")
+_POLL_S = 0.02
 
 
 class Counts(NamedTuple):
@@ -29,33 +32,53 @@ class Receiver:
     def __init__(self, *, hosts: int, secret: str) -> None:
         self._addresses = [f"127.0.{1 + place // 250}.{1 + place % 250}" for place in range(hosts)]
         self._process = subprocess.Popen(
-            [sys.executable, str(_PROGRAM), json.dumps(self._addresses), secret],
+            [sys.executable, str(_PROGRAM), secret],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.port = int(self._answer())
-
-    def behave(self, *, delay_s: float, hanging: Sequence[str] = (), apart: Sequence[str] = ()) -> None:
-        """Answer after so long; those of the ``hanging`` URLs never, and they are not counted. Those set
-        ``apart`` are counted apart and not timed."""
-        self._ask(do="behave", delay_s=delay_s, hanging=_hosts(hanging), apart=_hosts(apart))
+        self._port = int(self._answer())
+        self._refusing = socket.socket()
+        self._refusing.bind(("127.0.0.1", 0))  # and never listened on, so that nobody else does
 
     def urls(self, count: int) -> list[str]:
         """The endpoints of the first ``count`` hosts."""
-        return [f"http://{address}:{self.port}/hooks" for address in self._addresses[:count]]
+        return [f"http://{address}:{self._port}/hooks" for address in self._addresses[:count]]
 
-    def reset(self, *, is_timing: bool = False, is_awake: bool = False) -> None:
-        """Forget what came. From now on time stamped records, or not; wait for requests asleep, as a server
-        does, or awake, so that whoever sends is not billed for waking it."""
-        self._ask(do="reset", is_timing=is_timing, is_awake=is_awake)
+    def refused(self, url: str) -> str:
+        """The same endpoint at a port that refuses connections."""
+        return url.replace(f":{self._port}/", f":{self._refusing.getsockname()[1]}/")
+
+    def behave(self, *, delay_s: float, hanging: Sequence[str] = (), apart: Sequence[str] = ()) -> None:
+        """Answer after so long; those of the ``hanging`` URLs never, and they are not counted. Those set
+        ``apart`` are counted apart."""
+        self._ask(do="behave", delay_s=delay_s, hanging=_hosts(hanging), apart=_hosts(apart))
+
+    def reset(self, *, is_awake: bool = False) -> None:
+        """Forget what came, and time nothing. From now on wait for requests asleep, as a server does, or
+        awake, so that whoever sends is not billed for waking it."""
+        self._ask(do="reset", is_awake=is_awake)
+
+    def time(self, phase: str) -> None:
+        """From now on time stamped records, and keep that under ``phase``; none when it is empty."""
+        self._ask(do="time", phase=phase)
 
     def counts(self) -> Counts:
         return Counts(*self._ask(do="counts"))
 
-    def latencies_ms(self) -> list[float]:
-        """Of every stamped record, from its stamp to its arrival here."""
-        return [latency_ns / 1e6 for latency_ns in self._ask(do="latencies")]
+    def await_requests(self, count: int, *, within_s: float) -> int:
+        """Wait until so many POSTs have come, those set apart not counted; how many have. Fewer when the
+        time is over."""
+        deadline_s = time.monotonic() + within_s
+        while (requests := self.counts().requests) < count and time.monotonic() < deadline_s:
+            time.sleep(_POLL_S)
+        return requests
+
+    def latencies_ms(self, phase: str) -> dict[str, list[float]]:
+        """Of every stamped record of that phase, from its stamp to its arrival here, by the host of its
+        endpoint."""
+        found: dict[str, list[int]] = self._ask(do="latencies", phase=phase)
+        return {host: [latency_ns / 1e6 for latency_ns in latencies] for host, latencies in found.items()}
 
     def __enter__(self) -> Receiver:
         return self
@@ -65,6 +88,7 @@ class Receiver:
     ) -> None:
         self._process.kill()
         self._process.communicate()
+        self._refusing.close()
 
     def _ask(self, **order: object) -> Any:  # whatever the order's answer is
         assert self._process.stdin is not None

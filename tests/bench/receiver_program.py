@@ -1,9 +1,9 @@
 """The receiver's process: answers 200 as cheaply as Python can, and looks at a sample of what it got.
 
-One process listens at many addresses of 127.0.0.0/8 on one port, so that a sender sees many hosts. Shares
-no code with the connector; every 64th signature is checked with the standard library alone, and what
-carries a stamp is timed. Answers may come late, and from some addresses never. Orders come as lines of JSON
-on standard input; it ends with that input.
+One socket listens at all of 127.0.0.0/8, and nowhere else, so that a sender sees as many hosts as it likes.
+Shares no code with the connector; every 64th signature is checked with the standard library alone, and what
+carries a stamp is timed, endpoint by endpoint. Answers may come late, and from some addresses never. Orders
+come as lines of JSON on standard input; it ends with that input.
 
 On order it stays awake: it looks for requests without ever sleeping. The kernel bills whoever sends over the
 loopback for waking a receiver that slept, which a receiver on another machine never costs.
@@ -20,19 +20,22 @@ import re
 import socket
 import sys
 import time
+from collections import defaultdict
 from email.utils import formatdate
 from typing import Any, cast
 
 import uvloop
 
 _CHECKED_EVERY = 64
+_BACKLOG = 4_096  # connections that wait to be accepted: thousands are opened at once
 _DOZE_S = 0.05
 _LENGTH = b"Content-Length: "
 _STAMP = re.compile(rb'"sentNs":([1-9][0-9]*)')
 
 
 class Tally:
-    """What came since the last reset. ``latencies_ns`` are those of stamped records alone."""
+    """What came since the last reset. ``timed`` is where the latencies of stamped records go now, by host;
+    each of ``phases`` kept its own."""
 
     def __init__(self, key: bytes) -> None:
         self.key = key
@@ -62,9 +65,9 @@ class Tally:
         self.requests_apart = 0
         self.checked = 0
         self.bad_signatures = 0
-        self.is_timing = False
         self.is_awake = False
-        self.latencies_ns: list[int] = []
+        self.phases: defaultdict[str, defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        self.timed: defaultdict[str, list[int]] | None = None
 
 
 class Connection(asyncio.Protocol):
@@ -101,15 +104,19 @@ class Connection(asyncio.Protocol):
         is_apart = self._address in tally.apart
         tally.requests += not is_apart
         tally.requests_apart += is_apart
-        if tally.is_timing and not is_apart and (stamp := _STAMP.search(request)) is not None:
-            tally.latencies_ns.append(time.monotonic_ns() - int(stamp[1]))
+        if tally.timed is not None and (stamp := _STAMP.search(request)) is not None:
+            tally.timed[self._address].append(time.monotonic_ns() - int(stamp[1]))
         if tally.requests % _CHECKED_EVERY == 0:
             tally.checked += 1
             tally.bad_signatures += not _is_signed(request, head_end, tally.key)
         if tally.delay_s:
-            asyncio.get_running_loop().call_later(tally.delay_s, self._transport.write, tally.answer)
+            asyncio.get_running_loop().call_later(tally.delay_s, self._reply)
         else:
             self._transport.write(tally.answer)
+
+    def _reply(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(self._tally.answer)
 
 
 def _is_signed(request: bytes, head_end: int, key: bytes) -> bool:
@@ -126,8 +133,10 @@ def _obey(tally: Tally, order: dict[str, Any]) -> object:
     match order["do"]:
         case "reset":
             tally.reset()
-            tally.is_timing = bool(order["is_timing"])
             tally.is_awake = bool(order["is_awake"])
+            return None
+        case "time":
+            tally.timed = tally.phases[order["phase"]] if order["phase"] else None
             return None
         case "behave":
             tally.delay_s = float(order["delay_s"])
@@ -137,22 +146,21 @@ def _obey(tally: Tally, order: dict[str, Any]) -> object:
         case "counts":
             return [tally.requests, tally.checked, tally.bad_signatures, tally.requests_apart]
         case "latencies":
-            return tally.latencies_ns
+            return tally.phases[order["phase"]]
         case unknown:
             raise ValueError(f"unknown order {unknown!r}")
 
 
-async def _main(addresses: list[str], key: bytes) -> None:
+async def _main(key: bytes) -> None:
     loop = asyncio.get_running_loop()
     tally = Tally(key)
-    port = 0
-    for address in addresses:
-        listening = socket.socket()
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((address, port))
-        port = listening.getsockname()[1]
-        await loop.create_server(lambda: Connection(tally), sock=listening, backlog=1_024)
-    _say(port)
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # All addresses of this machine, but through the loopback alone: nobody else can reach it.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+    listening.bind(("0.0.0.0", 0))
+    await loop.create_server(lambda: Connection(tally), sock=listening, backlog=_BACKLOG)
+    _say(listening.getsockname()[1])
     orders = asyncio.StreamReader(limit=1 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     while line := await orders.readline():
@@ -165,4 +173,4 @@ def _say(answer: object) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_main(json.loads(sys.argv[1]), base64.b64decode(sys.argv[2].removeprefix("whsec_"))))
+    uvloop.run(_main(base64.b64decode(sys.argv[1].removeprefix("whsec_"))))

@@ -5,27 +5,26 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from itertools import chain
+from types import MappingProxyType
+from typing import Any, Literal
 
-from deploy.testbed import KafkaCluster
+from tests.bench.bed import Bed
 from tests.bench.calibration import undisturbed
 from tests.bench.cpu import peak_memory_mb, thread_cpu_s, tree_cpu_s
-from tests.bench.receiver import Receiver
-from tests.bench.workload import TYPE_FIELD, Records, produce_steadily, subscriptions
-from tests.support.connector_process import ConnectorProcess, settings_for, write_subscriptions
-from tests.support.names import Names
+from tests.bench.workload import Records, produce_steadily, subscriptions
+from tests.support.connector_process import ConnectorProcess
 
 _SENDER_HOSTS = 20
 _WARM_SHARE = 0.1
 _WARM_RECORDS = 2_000
 _RUN_S_MAX = 120.0
-_POLL_S = 0.02
+_PHASE = "paced"
+_AS_IT_COMES: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +48,38 @@ class Paced:
 
 
 class Bench:
-    """Runs scenarios on one cluster, one registry and one receiver."""
+    """Runs scenarios on one bed."""
 
-    def __init__(
-        self, cluster: KafkaCluster, registry_url: str, receiver: Receiver, records: Records
-    ) -> None:
-        self._cluster = cluster
-        self._registry_url = registry_url
-        self._receiver = receiver
+    def __init__(self, bed: Bed, records: Records) -> None:
+        self._bed = bed
+        self._receiver = bed.receiver
         self._records = records
 
-    def deliver(self, topic: str, *, records: int, hosts: int, is_awake: bool = True) -> Delivered:
+    def deliver(
+        self,
+        topic: str,
+        *,
+        records: int,
+        hosts: int,
+        is_awake: bool = True,
+        rate_per_s: float | None = None,
+        delivery: Mapping[str, Any] = _AS_IT_COMES,
+    ) -> Delivered:
         """Deliver the backlog of ``topic`` with a new connector, to a receiver that is awake all the time or
-        sleeps whenever it has nothing to do. May raise ``Dropped``."""
-        return undisturbed(lambda: self._deliver(topic, records, hosts, is_awake))
+        sleeps whenever it has nothing to do. ``rate_per_s`` is each subscription's, ``delivery`` what the
+        connector's settings say of it. May raise ``Dropped``."""
+        declared = subscriptions(self._receiver.urls(hosts))
+        if rate_per_s is not None:
+            declared = [one | {"limits": {"rate_per_s": rate_per_s}} for one in declared]
+        return undisturbed(lambda: self._deliver(topic, records, declared, is_awake, delivery))
 
     @contextmanager
     def paced(self, topic: str, *, hosts: int) -> Iterator[Callable[..., Paced]]:
         """A connector on a new ``topic``; what is yielded times it for ``seconds`` at ``per_second``, and
         may raise ``Dropped``."""
         self._receiver.reset()
-        with self._connector(topic, hosts, start="latest") as connector:
+        declared = subscriptions(self._receiver.urls(hosts))
+        with self._bed.connector(topic, declared, start="latest") as connector:
             # Until the broker's compiler has seen this way of writing, it is the broker that is timed.
             self._produce(topic, count=_WARM_RECORDS, per_second=_WARM_RECORDS // 2)
             self._await_requests(_WARM_RECORDS)
@@ -78,6 +88,7 @@ class Bench:
                 return undisturbed(lambda: self._pace(connector, topic, per_second, seconds))
 
             yield pace
+            _stop(connector)
 
     def send(self, program: Literal["sender_loop", "minimal_sender"], *, requests: int) -> float:
         """POSTs per CPU second of a sender alone, to a receiver that is awake. May raise ``Dropped``."""
@@ -89,9 +100,16 @@ class Bench:
         )
         return requests / cpu_s
 
-    def _deliver(self, topic: str, records: int, hosts: int, is_awake: bool) -> Delivered:
+    def _deliver(
+        self,
+        topic: str,
+        records: int,
+        declared: Sequence[Mapping[str, Any]],
+        is_awake: bool,
+        delivery: Mapping[str, Any],
+    ) -> Delivered:
         self._receiver.reset(is_awake=is_awake)
-        with self._connector(topic, hosts, start="earliest") as connector:
+        with self._bed.connector(topic, declared, start="earliest", delivery=dict(delivery)) as connector:
             pid = connector.process.pid
             warm = self._await_requests(int(records * _WARM_SHARE))
             warm_cpu_s, warm_threads, warm_at_s = tree_cpu_s(pid), thread_cpu_s(pid), time.monotonic()
@@ -104,19 +122,21 @@ class Bench:
                 for role, spent_s in thread_cpu_s(pid).items()
             }
             memory_mb = peak_memory_mb(pid)
+            _stop(connector)
         counts = self._receiver.counts()
         if counts.requests != records or counts.bad_signatures or not counts.checked:
             raise RuntimeError(f"of {records} records, the receiver saw {counts}")
         return Delivered(deliveries / cpu_s, deliveries / wall_s, memory_mb, us_by_thread)
 
     def _pace(self, connector: ConnectorProcess, topic: str, per_second: int, seconds: int) -> Paced:
-        self._receiver.reset(is_timing=True)
+        self._receiver.reset()
+        self._receiver.time(_PHASE)
         count = per_second * seconds
         cpu_s = tree_cpu_s(connector.process.pid)
         self._produce(topic, count=count, per_second=per_second)
         self._await_requests(count)
         cpu_s = tree_cpu_s(connector.process.pid) - cpu_s
-        latencies_ms = sorted(self._receiver.latencies_ms())
+        latencies_ms = sorted(chain.from_iterable(self._receiver.latencies_ms(_PHASE).values()))
         return Paced(
             p50_ms=latencies_ms[count // 2],
             p99_ms=latencies_ms[count * 99 // 100],
@@ -125,34 +145,16 @@ class Bench:
         )
 
     def _produce(self, topic: str, *, count: int, per_second: int) -> None:
-        produce_steadily(self._cluster, topic, self._records, count=count, per_second=per_second)
-
-    @contextmanager
-    def _connector(self, topic: str, hosts: int, *, start: str) -> Iterator[ConnectorProcess]:
-        """A new worker with a group and topics of its own, ready; it is asked to stop in the end."""
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            write_subscriptions(folder, subscriptions(self._receiver.urls(hosts)))
-            settings = settings_for(
-                Names.of("bench"),
-                folder,
-                bootstrap_servers=self._cluster.bootstrap_servers,
-                topics=[{"name": topic, "type": {"field": TYPE_FIELD}}],
-                registry={"urls": [self._registry_url]},
-                delivery={},  # as the product comes, its breaker included
-                start=start,
-            )
-            with ConnectorProcess(settings, folder) as connector:
-                connector.await_ready()
-                yield connector
-                if code := connector.stop():
-                    raise RuntimeError(f"the connector ended with {code}")
+        produce_steadily(self._bed.cluster, topic, self._records, count=count, per_second=per_second)
 
     def _await_requests(self, count: int) -> int:
         """Wait until so many POSTs have come; how many have."""
-        deadline_s = time.monotonic() + _RUN_S_MAX
-        while (requests := self._receiver.counts().requests) < count:
-            if time.monotonic() > deadline_s:
-                raise RuntimeError(f"only {requests} of {count} POSTs came within {_RUN_S_MAX:.0f} s")
-            time.sleep(_POLL_S)
+        requests = self._receiver.await_requests(count, within_s=_RUN_S_MAX)
+        if requests < count:
+            raise RuntimeError(f"only {requests} of {count} POSTs came within {_RUN_S_MAX:.0f} s")
         return requests
+
+
+def _stop(connector: ConnectorProcess) -> None:
+    if code := connector.stop():
+        raise RuntimeError(f"the connector ended with {code}")

@@ -9,10 +9,14 @@ from __future__ import annotations
 import io
 import json
 import random
+import sys
 import time
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 import fastavro
@@ -25,7 +29,7 @@ PARTITIONS = 12
 SECRET = "whsec_" + b64encode(bytes(range(32))).decode()
 TYPE_FIELD = "kind"
 
-_VALUE_BYTES = 1_024
+VALUE_BYTES = 1_024
 _SCHEMA = {
     "type": "record",
     "name": "PostCreated",
@@ -91,7 +95,7 @@ class Records:
         """The record ``index`` of the workload, 1 KB with its frame. ``sent_ns`` (monotonic) is carried to
         the receiver, which tells from it how long the way was."""
         post = self._post(index, sent_ns)
-        missing = _VALUE_BYTES - len(self._encoded(post)) - 1
+        missing = VALUE_BYTES - len(self._encoded(post)) - 1
         post["content"] = self._text[:missing]
         return self._encoded(post)
 
@@ -119,6 +123,11 @@ class Records:
 def fill(cluster: KafkaCluster, topic: str, records: Records, count: int) -> None:
     """Make ``topic`` and write ``count`` records to it, evenly over its partitions."""
     cluster.create_topic(topic, partitions=PARTITIONS)
+    pour(cluster, topic, records, count)
+
+
+def pour(cluster: KafkaCluster, topic: str, records: Records, count: int) -> None:
+    """Write ``count`` records without a stamp as fast as it goes, evenly over the partitions."""
     producer = Producer({"bootstrap.servers": cluster.bootstrap_servers, "acks": "1", "linger.ms": 20})
     values = [records.value(index) for index in range(records.event_types)]
     for index in range(count):
@@ -154,3 +163,36 @@ def produce_steadily(
         producer.poll(0)
     if producer.flush(30):
         raise RuntimeError("the broker did not take the records within half a minute")
+
+
+@dataclass(slots=True)
+class Pace:
+    """How many records were ``made`` so far, numbered from 0."""
+
+    made: int = 0
+    is_over: bool = False
+
+
+@contextmanager
+def at_steady_pace(cluster: KafkaCluster, topic: str, records: Records, *, per_second: int) -> Iterator[Pace]:
+    """Meanwhile a thread of this process writes records at a steady pace, each stamped right before it is
+    handed to the client."""
+    pace = Pace()
+
+    def write() -> None:
+        producer = Producer({"bootstrap.servers": cluster.bootstrap_servers, "acks": "1", "linger.ms": 0})
+        for index, now_ns in stamps(sys.maxsize, per_second):
+            if pace.is_over:
+                break
+            producer.produce(topic, records.value(index, sent_ns=now_ns), partition=index % PARTITIONS)
+            producer.poll(0)
+            pace.made = index + 1
+        producer.flush(30)
+
+    writer = Thread(target=write, name="pace", daemon=True)
+    writer.start()
+    try:
+        yield pace
+    finally:
+        pace.is_over = True
+        writer.join()
