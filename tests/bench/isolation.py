@@ -68,8 +68,8 @@ class Isolated:
     """Of the good endpoints. ``arrived_share`` is of what was made for them at a steady pace, ``latency`` of
     the same deliveries. ``per_good_s`` is deliveries of the backlog per second and endpoint, ``per_cpu_s``
     per CPU second of the connector; ``missing`` never came. ``source_times`` is bytes fetched over
-    the backlog's, ``tier_times`` over those of letters, if any were. ``others_share`` is what others took of
-    the machine."""
+    the backlog's, ``tier_times`` over those of the letters read, if any were: high while many were fetched
+    that are not due yet. ``others_share`` is what others took of the machine."""
 
     arrived_share: float
     latency: Latency

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from tests.bench.calibration import Speed
-from tests.bench.isolation import Crowd, Isolated, Mix
+from tests.bench.isolation import TIMEOUT, Crowd, Isolated, Mix
 from tests.bench.latency import DELAY_MS
 from tests.bench.recovery import COOL_DOWN_MAX_MS, HOSTS, IN_FLIGHT_MAX, Recovery
 from tests.bench.report import Target, at_least, at_most, line, print_targets, row
@@ -123,15 +123,17 @@ def _of_means(found: Sequence[Found], recovery: Recovery, cost: Cost) -> Iterato
     peaks = [run.peak_memory_mb for run in runs]
     peaks += [
         recovery.peak_memory_mb,
-        *(run.peak_memory_mb for run in (*cost.usual, *cost.limited, *cost.off)),
+        *(run.peak_memory_mb for run in (*cost.usual, *cost.limited)),
     ]
     yield at_most("peak resident memory of any run, MB", _worst(peaks), MEMORY_MB_MAX)
     sources = [run.source_times for run in runs]
     yield at_most("bytes fetched of a backlog, times, any run", _worst(sources), SOURCE_FETCHED_MAX)
     later = recovery.source_bytes_after / recovery.source_bytes_before
     yield at_most("one is away: source bytes per record, times", [later], SOURCE_FETCHED_MAX)
-    tiers = [times for times in (recovery.tier_times, *(run.tier_times for run in runs)) if times is not None]
-    yield at_most("bytes fetched of the tiers, times, any run", _worst(tiers), TIERS_FETCHED_MAX)
+    # Here alone all that was written to the tiers is read in the end; elsewhere what was fetched ahead of its
+    # time counts as fetched and not as read.
+    tiers = [recovery.tier_times] if recovery.tier_times is not None else []
+    yield at_most("bytes fetched of the tiers, times", tiers, TIERS_FETCHED_MAX)
 
 
 def _of_cost(cost: Cost) -> Iterator[Target]:
@@ -158,6 +160,10 @@ def print_findings(findings: Findings) -> None:
     )
     line("Ratios are to the run of the same round in which all endpoints were well; medians over the rounds.")
     line(f"Latency is from the making of a record to the answer, which takes {DELAY_MS} ms.")
+    line(
+        f"Timeouts are {TIMEOUT}, so that what hangs fails within a run. The steady pace is far below what the"
+    )
+    line("machine can do; a backlog is bounded by its processors, so what the bad ones cost of them counts.")
     line("")
     print_targets(findings.targets)
     for found in findings.found:
