@@ -160,10 +160,10 @@ def print_findings(findings: Findings) -> None:
     )
     line("Ratios are to the run of the same round in which all endpoints were well; medians over the rounds.")
     line(f"Latency is from the making of a record to the answer, which takes {DELAY_MS} ms.")
+    line(f"Timeouts are {TIMEOUT}, so that what hangs fails within a run. The steady pace is far below what")
     line(
-        f"Timeouts are {TIMEOUT}, so that what hangs fails within a run. The steady pace is far below what the"
+        "the machine can do; a backlog is bounded by its processors, so what the bad ones cost of them counts."
     )
-    line("machine can do; a backlog is bounded by its processors, so what the bad ones cost of them counts.")
     line("")
     print_targets(findings.targets)
     for found in findings.found:
