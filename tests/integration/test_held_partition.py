@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka import TopicPartition as ClientPartition
 
-from connector.core.topic_names import sources_topic
 from connector.engine.ports import TopicPartition
-from connector.kafka.member import MemberSettings
-from connector.kafka.source import KafkaSource
 from deploy.testbed import KafkaCluster
-from tests.support.kafka_beds import ApacheBed, make_source
+from tests.support.joining import Join, joining, make_topics
+from tests.support.kafka_beds import ApacheBed
 from tests.support.names import Names
-from tests.support.reading import Recorder
-
-Join = Callable[[], Awaitable[tuple[KafkaSource, Recorder]]]
 
 
 @pytest.fixture
 def bed(kafka: KafkaCluster, names: Names) -> ApacheBed:
     bed = ApacheBed(kafka, names)
-    bed.create_topic(sources_topic(names.prefix))
-    bed.create_topic(names.topic())
+    make_topics(bed)
     return bed
 
 
@@ -36,20 +30,8 @@ def tp(names: Names) -> TopicPartition:
 
 @pytest.fixture(params=["classic", "consumer"])
 async def join(request: pytest.FixtureRequest, bed: ApacheBed) -> AsyncIterator[Join]:
-    joined: list[KafkaSource] = []
-
-    async def start() -> tuple[KafkaSource, Recorder]:
-        settings = MemberSettings(
-            group=bed.names.group, start="earliest", protocol=request.param, look_every_ms=300
-        )
-        source = make_source(bed, settings)
-        joined.append(source)
-        recorder = Recorder()
-        recorder.own(source, [bed.names.topic()])
-        return source, recorder
-
-    yield start
-    await asyncio.gather(*(source.close() for source in joined))
+    async with joining(bed, protocol=request.param, look_every_ms=300) as join:
+        yield join
 
 
 def reset_offset(bed: ApacheBed, tp: TopicPartition, offset: int) -> None:
@@ -68,8 +50,7 @@ async def test_a_held_partition_is_read_from_where_the_operator_says_and_the_hol
     bed.produce(tp.topic, [b"old"] * 9)
     source, recorder = await join()
     await recorder.until_read(tp, 9)
-    source.commit([recorder.commit_of(tp, 10)])  # as if there had been a tenth
-    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await recorder.commit(tp, 10)  # as if there had been a tenth
     await source.close()
     source, recorder = await join()
     await recorder.until_fault("is held", "--to-offset 9 ")
@@ -82,8 +63,7 @@ async def test_a_held_partition_is_read_from_where_the_operator_says_and_the_hol
     await asyncio.to_thread(reset_offset, bed, tp, said)
     source, recorder = await join()
     await recorder.until_read(tp, 14 - said)
-    source.commit([recorder.commit_of(tp, max(said, 10))])  # 10: the very offset it was held at
-    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await recorder.commit(tp, max(said, 10))  # 10: the very offset it was held at
     await source.close()
     _, last = await join()
     await last.until_read(tp, 14 - max(said, 10))

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from confluent_kafka.admin import NewPartitions
 
-from connector.core.topic_names import sources_topic
 from connector.engine.ports import TopicPartition
-from connector.kafka.member import MemberSettings
-from connector.kafka.source import KafkaSource
 from deploy.testbed import KafkaCluster
-from tests.support.kafka_beds import ApacheBed, make_source
+from tests.support.joining import Join, joining, make_topics
+from tests.support.kafka_beds import ApacheBed
 from tests.support.names import Names
-from tests.support.reading import Recorder
-
-Join = Callable[..., Awaitable[tuple[KafkaSource, Recorder]]]
 
 
 @pytest.fixture
 def bed(kafka: KafkaCluster, names: Names) -> ApacheBed:
     bed = ApacheBed(kafka, names)
-    bed.create_topic(sources_topic(names.prefix))
-    bed.create_topic(names.topic())
+    make_topics(bed)
     return bed
 
 
@@ -35,23 +29,8 @@ def tp(names: Names) -> TopicPartition:
 
 @pytest.fixture(params=["classic", "consumer"])
 async def join(request: pytest.FixtureRequest, bed: ApacheBed) -> AsyncIterator[Join]:
-    joined: list[KafkaSource] = []
-
-    async def start(**settings: object) -> tuple[KafkaSource, Recorder]:
-        wanted: dict[str, object] = {
-            "group": bed.names.group,
-            "start": "earliest",
-            "protocol": request.param,
-            "look_every_ms": 300,
-        }
-        source = make_source(bed, MemberSettings(**(wanted | settings)))  # type: ignore[arg-type]
-        joined.append(source)
-        recorder = Recorder()
-        recorder.own(source, [bed.names.topic()])
-        return source, recorder
-
-    yield start
-    await asyncio.gather(*(source.close() for source in joined))
+    async with joining(bed, protocol=request.param, look_every_ms=300) as join:
+        yield join
 
 
 async def make_anew(bed: ApacheBed, topic: str) -> None:
@@ -66,8 +45,7 @@ async def test_a_topic_made_anew_while_it_is_read_is_read_from_its_beginning(
     bed.produce(tp.topic, [b"old"] * 10)
     source, recorder = await join()
     await recorder.until_read(tp, 10)
-    source.commit([recorder.commit_of(tp, 10)])
-    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await recorder.commit(tp, 10)
     first = recorder.live[tp]
 
     await make_anew(bed, tp.topic)
@@ -94,8 +72,7 @@ async def test_a_topic_made_anew_while_nobody_read_it_is_read_from_its_beginning
     bed.produce(tp.topic, [b"old"] * 3)
     source, recorder = await join()
     await recorder.until_read(tp, 3)
-    source.commit([recorder.commit_of(tp, 3)])
-    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await recorder.commit(tp, 3)
     await source.close()
 
     await make_anew(bed, tp.topic)

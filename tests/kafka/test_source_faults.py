@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -16,21 +16,19 @@ from connector.kafka.access import Access
 from connector.kafka.member import MemberSettings
 from connector.kafka.mock_cluster import HEARTBEAT, METADATA, OFFSET_COMMIT, OFFSET_FETCH, MockCluster
 from connector.kafka.source import KafkaSource
-from tests.support.kafka_beds import BuiltInBed, make_source
+from tests.support.joining import Join, joining, make_topics
+from tests.support.kafka_beds import BuiltInBed
 from tests.support.names import Names
 from tests.support.reading import Recorder
 
 pytestmark = pytest.mark.slow
-
-Join = Callable[..., Awaitable[tuple[KafkaSource, Recorder]]]
 
 
 @pytest.fixture
 def bed(names: Names) -> Iterator[BuiltInBed]:
     with MockCluster(brokers=3) as mock:
         bed = BuiltInBed(mock, names)
-        bed.create_topic(sources_topic(names.prefix))
-        bed.create_topic(names.topic())
+        make_topics(bed)
         yield bed
 
 
@@ -41,18 +39,8 @@ def tp(names: Names) -> TopicPartition:
 
 @pytest.fixture
 async def join(bed: BuiltInBed) -> AsyncIterator[Join]:
-    joined: list[KafkaSource] = []
-
-    async def start(recorder: Recorder | None = None, **settings: object) -> tuple[KafkaSource, Recorder]:
-        wanted: dict[str, object] = {"group": bed.names.group, "start": "earliest", "look_every_ms": 200}
-        source = make_source(bed, MemberSettings(**(wanted | settings)))  # type: ignore[arg-type]
-        joined.append(source)
-        recorder = recorder or Recorder()
-        recorder.own(source, [bed.names.topic()])
-        return source, recorder
-
-    yield start
-    await asyncio.gather(*(source.close() for source in joined))
+    async with joining(bed, look_every_ms=200) as join:
+        yield join
 
 
 # ── commits ─────────────────────────────────────────────────────────────────────────────────────
@@ -152,8 +140,7 @@ async def test_records_that_retention_took_are_counted_as_lost_and_reading_goes_
     bed.produce(tp.topic, [b"%d" % n for n in range(10)])
     first, recorder = await join()
     await recorder.until_read(tp, 10)
-    first.commit([recorder.commit_of(tp, 2)])
-    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await recorder.commit(tp, 2)
     await first.close()
     bed.mock.delete_records(tp.topic, 0, 7)
 
@@ -172,8 +159,7 @@ async def test_a_position_beyond_the_end_is_held_with_the_command_that_mends_it(
     bed.produce(tp.topic, [b"1"])
     first, recorder = await join()
     await recorder.until_read(tp, 1)
-    first.commit([recorder.commit_of(tp, 50)])
-    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await recorder.commit(tp, 50)
     await first.close()
 
     _, again = await join()
@@ -184,17 +170,24 @@ async def test_a_position_beyond_the_end_is_held_with_the_command_that_mends_it(
     assert bed.committed(tp)[0] == 50
 
 
-async def test_a_position_beyond_the_end_stays_held_when_the_log_grows_past_it(
+async def held_beyond_the_end(
     bed: BuiltInBed, join: Join, tp: TopicPartition
-) -> None:
+) -> tuple[KafkaSource, Recorder]:
+    """A member that holds a partition: the group is at 10, and the log ends at 9."""
     bed.produce(tp.topic, [b"old"] * 9)
     first, recorder = await join()
     await recorder.until_read(tp, 9)
-    first.commit([recorder.commit_of(tp, 10)])
-    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await recorder.commit(tp, 10)
     await first.close()
-    _, again = await join()
+    source, again = await join()
     await again.until_fault("is held", "--to-offset 9 ")
+    return source, again
+
+
+async def test_a_position_beyond_the_end_stays_held_when_the_log_grows_past_it(
+    bed: BuiltInBed, join: Join, tp: TopicPartition
+) -> None:
+    _, again = await held_beyond_the_end(bed, join, tp)
 
     bed.produce(tp.topic, [b"new"] * 5)
     again.faults.clear()
@@ -205,23 +198,10 @@ async def test_a_position_beyond_the_end_stays_held_when_the_log_grows_past_it(
     assert again.jumps == []
 
 
-async def held_beyond_the_end(bed: BuiltInBed, join: Join, tp: TopicPartition) -> KafkaSource:
-    """A member that holds a partition: the group is at 10, and the log ends at 9."""
-    bed.produce(tp.topic, [b"old"] * 9)
-    first, recorder = await join()
-    await recorder.until_read(tp, 9)
-    first.commit([recorder.commit_of(tp, 10)])
-    await recorder.until(lambda: bool(recorder.results), "the commit")
-    await first.close()
-    source, again = await join()
-    await again.until_fault("is held", "--to-offset 9 ")
-    return source
-
-
 async def test_a_position_beyond_the_end_stays_held_after_a_restart_though_the_log_has_grown_past_it(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    holding = await held_beyond_the_end(bed, join, tp)
+    holding, _ = await held_beyond_the_end(bed, join, tp)
     bed.produce(tp.topic, [b"new"] * 5)
     await holding.close()
 
@@ -239,7 +219,7 @@ async def test_a_position_beyond_the_end_stays_held_after_a_restart_though_the_l
 async def test_a_held_partition_is_held_by_the_member_it_moves_to(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    holding = await held_beyond_the_end(bed, join, tp)
+    holding, _ = await held_beyond_the_end(bed, join, tp)
     _, heir = await join()  # while the log is still too short
     await heir.until(lambda: heir.has_joined, "the second member to join")
     bed.produce(tp.topic, [b"new"] * 5)
@@ -253,7 +233,7 @@ async def test_a_held_partition_is_held_by_the_member_it_moves_to(
 async def test_a_held_partition_that_retention_overtakes_is_read_on_and_what_it_took_is_counted(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
-    holding = await held_beyond_the_end(bed, join, tp)
+    holding, _ = await held_beyond_the_end(bed, join, tp)
     bed.produce(tp.topic, [b"new-%d" % n for n in range(5)])
     await holding.close()
     bed.mock.delete_records(tp.topic, 0, 12)
@@ -274,8 +254,7 @@ async def test_a_log_that_the_client_found_cut_is_to_be_read_from_no_later_than_
     bed.produce(tp.topic, [b"old"] * 3)
     source, recorder = await join()
     await recorder.until_read(tp, 3)
-    source.commit([recorder.commit_of(tp, settled)])
-    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await recorder.commit(tp, settled)
     paused = asyncio.Event()
     source.pause(tp)
     source._bridge.ask(lambda: source._bridge.tell(paused.set))
@@ -294,8 +273,7 @@ async def test_a_log_that_turns_out_to_be_another_is_read_from_where_all_is_sett
     bed.produce(tp.topic, [b"%d" % n for n in range(6)])
     source, recorder = await join()
     await recorder.until_read(tp, 6)
-    source.commit([recorder.commit_of(tp, committed_offset)])
-    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await recorder.commit(tp, committed_offset)
 
     again = ClientPartition(tp.topic, tp.partition, 4)  # an offset that nothing of ours explains
     source._bridge.ask(lambda: source._member._consumer.seek(again))
@@ -354,11 +332,10 @@ async def test_a_commit_is_noted_in_the_sources_topic(
     bed: BuiltInBed, join: Join, tp: TopicPartition
 ) -> None:
     bed.produce(tp.topic, [b"1", b"2"])
-    source, recorder = await join()
+    _, recorder = await join()
     await recorder.until_read(tp, 2)
 
-    source.commit([recorder.commit_of(tp, 2)])
-    await recorder.until(lambda: bool(recorder.results), "the commit")
+    await recorder.commit(tp, 2)
     begun, noted = bed.read_back(sources_topic(bed.names.prefix), 2)
 
     assert decode_entry(begun.value or b"") == entry(bed.names, watermark=None)

@@ -85,6 +85,12 @@ class Recorder:
     def values(self, tp: TopicPartition) -> list[bytes | None]:
         return [record.value for record in self.records[tp]]
 
+    async def commit(self, tp: TopicPartition, offset: int) -> None:
+        """Commit, and wait for the first answer."""
+        assert self._source is not None, "it owns a source"
+        self._source.commit([self.commit_of(tp, offset)])
+        await self.until(lambda: bool(self.results), "the commit")
+
     def commit_of(self, tp: TopicPartition, offset: int, metadata: str = "") -> Commit:
         return Commit(tp=tp, epoch=self.live[tp].epoch, offset=offset, metadata=metadata)
 
