@@ -49,6 +49,7 @@ def test_a_broker_killed_and_another_frozen_lose_nothing(
             tmp_path,
             bootstrap_servers=kafka3.bootstrap_servers,
             topics=[{"name": topic, "format": "json", "id": {"field": "id"}}],
+            delivery={"breaker": {"failures_to_open": 0}},  # each event fails once, and waits for no breaker
             own_topics={"partitions": 3},  # three replicas, two of them in sync: a cluster as it should be
         )
         with ConnectorProcess(settings, tmp_path) as connector:

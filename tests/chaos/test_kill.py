@@ -58,6 +58,7 @@ def test_killed_at_random_moments_nothing_is_lost(kafka: KafkaCluster, names: Na
             bootstrap_servers=kafka.bootstrap_servers,
             topics=[{"name": topic, "format": "json", "id": {"field": "id"}}],
             quick_to_notice=True,
+            delivery={"breaker": {"failures_to_open": 0}},  # each event fails once, and waits for no breaker
         )
         connector = ConnectorProcess(settings, tmp_path)
         with connector:

@@ -58,6 +58,7 @@ def test_workers_join_leave_and_die_and_nothing_is_lost(
             # With the newer protocol the broker says how soon a member is given up.
             quick_to_notice=protocol == "classic",
             group_protocol=protocol,
+            delivery={"breaker": {"failures_to_open": 0}},  # each event fails once, and waits for no breaker
         )
         first = ConnectorProcess(settings, tmp_path, name="first")
         second = ConnectorProcess(settings, tmp_path, name="second")

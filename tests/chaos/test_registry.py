@@ -161,4 +161,5 @@ def settings(
         topics=[{"name": topic, "id": {"field": "id"}}],
         quick_to_notice=True,
         registry={"urls": [registry_url], "timeout_ms": 1_000},
+        delivery={"breaker": {"failures_to_open": 0}},  # each event fails once, and waits for no breaker
     )

@@ -223,6 +223,7 @@ def test_whatever_is_written_to_the_topics_has_its_fate(
                 *({"name": topic, "format": "json", **reading} for topic in (plain, odd, large)),
             ],
             registry={"urls": [registry.url]},
+            delivery={"breaker": {"failures_to_open": 0}},  # what fails is a dead letter at once, not later
         )
         with ConnectorProcess(settings, tmp_path) as connector:
             topics = (avro, plain, odd, large)

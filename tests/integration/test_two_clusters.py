@@ -41,6 +41,7 @@ def test_own_topics_live_on_a_cluster_of_their_own(kafka: KafkaCluster, names: N
             bootstrap_servers=kafka.bootstrap_servers,
             topics=[{"name": topic, "format": "json", "id": {"field": "id"}}],
             own_kafka={"bootstrap_servers": own.bootstrap_servers},
+            delivery={"breaker": {"failures_to_open": 0}},  # each event fails once, and waits for no breaker
         )
         with ConnectorProcess(settings, tmp_path) as connector:
             wait_until(

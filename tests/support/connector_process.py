@@ -32,8 +32,8 @@ def settings_for(
     quick_to_notice: bool = False, **more: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Settings of a connector on a test's own names, reading ``folder/subscriptions.yaml``. A group that is
-    ``quick_to_notice`` gives a killed member up after 3 s instead of 45. No breaker opens, which would take
-    half a minute to close, unless ``delivery`` in ``more`` says so."""
+    ``quick_to_notice`` gives a killed member up after 3 s instead of 45. Deliveries are as the product makes
+    them: a breaker opens after five failures in a row, and closes half a minute later."""
     quick = {"session.timeout.ms": 3_000, "heartbeat.interval.ms": 500}
     return {
         "kafka": {"bootstrap_servers": bootstrap_servers, "properties": quick if quick_to_notice else {}},
@@ -45,7 +45,6 @@ def settings_for(
         "own_topics": {"partitions": 2, "allow_single_replica": True},
         "guard": {"allow_http": True, "allow_networks": ["127.0.0.0/8"]},
         "http": {"host": "127.0.0.1", "port": 0},
-        "delivery": {"breaker": {"failures_to_open": 0}},
         **more,
     }
 
