@@ -80,7 +80,7 @@ def test_a_broker_killed_and_another_frozen_lose_nothing(
             names,
             receiver,
             topics=[topic],
-            rules=[Rule(subscription="sound", path="/sound"), Rule(subscription="flaky", path="/flaky")],
+            rules=[Rule.at("/sound"), Rule.at("/flaky")],
         )
         assert verdict.records == fed
 

@@ -91,7 +91,7 @@ def test_endpoints_hang_and_flap_between_kills_and_nothing_is_lost(
             names,
             receiver,
             topics=[topic],
-            rules=[Rule(subscription=path[1:], path=path) for path in PATHS],
+            rules=[Rule.at(path) for path in PATHS],
         )
         assert (verdict.records, verdict.dead, verdict.waiting) == (fed, 0, 0)
         # A record that still waits for a bad endpoint is sent to the sound one again, and what was settled

@@ -81,7 +81,7 @@ def test_killed_at_random_moments_nothing_is_lost(kafka: KafkaCluster, names: Na
             names,
             receiver,
             topics=[topic],
-            rules=[Rule(subscription="sound", path="/sound"), Rule(subscription="flaky", path="/flaky")],
+            rules=[Rule.at("/sound"), Rule.at("/flaky")],
         )
         # What was in flight, and what was settled since the last commit, comes again: twice the number of
         # records after which a commit is asked for, since the next one may pass while it is under way.

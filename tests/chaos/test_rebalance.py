@@ -92,7 +92,7 @@ def test_workers_join_leave_and_die_and_nothing_is_lost(
             names,
             receiver,
             topics=[topic],
-            rules=[Rule(subscription="sound", path="/sound"), Rule(subscription="flaky", path="/flaky")],
+            rules=[Rule.at("/sound"), Rule.at("/flaky")],
         )
         assert verdict.records == fed
         # And the one killed: what it had in flight, and what it had settled since its last commit.

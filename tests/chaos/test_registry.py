@@ -82,7 +82,7 @@ def test_while_the_registry_is_down_events_and_retries_wait(
             names,
             receiver,
             topics=[topic],
-            rules=[Rule(subscription="sound", path="/sound"), Rule(subscription="flaky", path="/flaky")],
+            rules=[Rule.at("/sound"), Rule.at("/flaky")],
             event_id=event_id,
         )
         assert (verdict.records, verdict.accepted, verdict.dead) == (200, 400, 0)

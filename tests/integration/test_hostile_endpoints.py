@@ -132,7 +132,7 @@ def _run(kafka: KafkaCluster, names: Names, folder: Path, urls: Mapping[str, str
             assert connector.metric("deliveries_dead_total", reason="blocked-address") == FEW
             assert connector.stop() == 0
 
-        rules = [Rule(subscription="sound", path="/sound")]
+        rules = [Rule.at("/sound")]
         verdict = assert_nothing_lost(
             kafka.bootstrap_servers, names, receiver, topics=[few, many], rules=rules, event_id=event_id
         )

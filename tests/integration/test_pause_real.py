@@ -135,7 +135,7 @@ def test_workers_that_learn_seconds_apart_leave_nothing_behind(
             source_topics=[topic],
             prefix=names.prefix,
             tiers_group=f"{names.group}.retry",
-            rules=[Rule(subscription="acme", path="/acme"), Rule(subscription="other", path="/other")],
+            rules=[Rule.at("/acme"), Rule.at("/other")],
             event_id=event_id,
             seen=receiver.all_seen(),
         )

@@ -171,7 +171,7 @@ def test_a_subscriptions_file_in_doubt_holds_reading_and_loses_nothing(
             names,
             receiver,
             topics=[topic],
-            rules=[Rule(subscription=path[1:], path=path) for path in paths],
+            rules=[Rule.at(path) for path in paths],
         )
         assert (verdict.accepted, verdict.duplicates) == (3 * produced, 0)
 

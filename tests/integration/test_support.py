@@ -174,7 +174,7 @@ def test_the_checker_tells_accepted_waiting_parked_dead_and_lost_apart(
         source_topics=[source],
         prefix=names.prefix,
         tiers_group=names.group,
-        rules=[Rule(subscription="s1", path="/s1")],
+        rules=[Rule.at("/s1")],
         event_id=_event_id,
         seen={"/s1": {"accepted": _seen(200), "twice": _seen(503, 200, 200), "x": _seen(503)}},
     )
@@ -199,7 +199,7 @@ def test_the_checker_finds_every_record_accepted_and_asks_only_who_wants_it(
         prefix=names.prefix,
         tiers_group=names.group,
         rules=[
-            Rule(subscription="all", path="/all"),
+            Rule.at("/all"),
             Rule(subscription="only-a", path="/a", wants=lambda record: record.value() == b"a"),
         ],
         event_id=_event_id,

@@ -38,6 +38,11 @@ class Rule:
     path: str
     wants: Callable[[Message], bool] = lambda _: True
 
+    @classmethod
+    def at(cls, path: str) -> Rule:
+        """Every event, for the subscription that is named as its path is."""
+        return cls(subscription=path.removeprefix("/"), path=path)
+
 
 @dataclass(slots=True, kw_only=True)
 class Verdict:
