@@ -406,6 +406,23 @@ async def test_a_list_that_cannot_be_read_may_be_of_anybody_until_it_can():
 
 
 @virtual
+async def test_whose_list_is_too_long_for_a_record_is_alive_and_may_park_for_anybody():
+    crew = Crew()
+    crew.topic.value_bytes_max = 1_000
+    a, b = crew.join("a"), crew.join("b")
+
+    a.park([f"partner-{number}" for number in range(100)])
+    await crew.watch(20)
+    before = b.parking()
+    a.park(["partner-1"])
+    await crew.watch(3)
+
+    assert b.live() == {"a", "b"}
+    assert before is None
+    assert b.parking() == {"partner-1"}
+
+
+@virtual
 async def test_who_was_taken_for_dead_tells_again_for_whom_it_parks():
     crew = Crew()
     a, b = crew.join("a"), crew.join("b")

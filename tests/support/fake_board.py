@@ -15,11 +15,13 @@ WRITE_S = 0.001
 
 class FakeTopic:
     """``delay_s`` is asked for each record and follower how long it takes to reach it; records never
-    overtake each other on their way. While ``is_down`` nothing is written and nobody can begin to follow."""
+    overtake each other on their way. While ``is_down`` nothing is written and nobody can begin to follow.
+    No value longer than ``value_bytes_max`` is taken."""
 
     def __init__(self, delay_s: Callable[[], float] = lambda: 0.005) -> None:
         self.delay_s = delay_s
         self.is_down = False
+        self.value_bytes_max = 2 << 20
         self.appended: list[tuple[bytes, bytes | None]] = []
         self.newest: dict[bytes, bytes | None] = {}
         self.followers: list[FakeBoard] = []
@@ -105,6 +107,9 @@ class FakeBoard:
             return
         if self._topic.is_down:
             done(NotWritten("passing", "the brokers are down"))
+            return
+        if value is not None and len(value) > self._topic.value_bytes_max:
+            done(NotWritten("too-large", "the record is too large"))
             return
         self._topic.append(key, value)
         done(None)
