@@ -6,9 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from connector.cli.exits import CommandFailed, Exit
 from connector.cli.printing import add_json_flag
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connector.core.subscription import Subscription
     from connector.settings import Settings
     from connector.subscriptions.file import Loaded
 
@@ -26,6 +30,16 @@ def chosen_file(args: argparse.Namespace, settings: Settings) -> Path:
     """The file named on the command line, else the settings' one."""
     file: Path = args.file or settings.subscriptions_file
     return file
+
+
+def sound_subscriptions(file: Path, settings: Settings) -> Sequence[Subscription]:
+    """Raises :class:`CommandFailed` for all that would keep the connector from starting."""
+    from connector.declared.problem import Mistakes
+
+    try:
+        return load_sound(file, settings).subscriptions
+    except Mistakes as mistakes:
+        raise CommandFailed(Exit.PROBLEMS, str(mistakes)) from None
 
 
 def load_sound(file: Path, settings: Settings) -> Loaded:

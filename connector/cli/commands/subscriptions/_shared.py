@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-from connector.cli.commands.subscriptions._loading import load_sound
+from connector.cli.commands.subscriptions._loading import sound_subscriptions
 from connector.cli.exits import CommandFailed, Exit
 from connector.cli.printing import add_json_flag, print_problem, printable
 
@@ -33,15 +33,11 @@ def ask(args: argparse.Namespace, asking: Asking) -> SharedView:
     :class:`CommandFailed` for whatever keeps it from an answer."""
     from connector.app.refusal import Refusal, refusing
     from connector.app.shared_news import SharedNews
-    from connector.declared.problem import Mistakes
     from connector.kafka.errors import KafkaTrouble
     from connector.settings.flags import settings_from
 
     settings = settings_from(args, needs=("kafka.bootstrap_servers",))
-    try:
-        subscriptions = load_sound(settings.subscriptions_file, settings).subscriptions
-    except Mistakes as mistakes:
-        raise CommandFailed(Exit.PROBLEMS, str(mistakes)) from None
+    subscriptions = sound_subscriptions(settings.subscriptions_file, settings)
     chosen = [named(id_, subscriptions) for id_ in dict.fromkeys(args.ids)] or subscriptions
     try:
         with refusing():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from connector.cli.commands.subscriptions._loading import add_file, chosen_file, load_sound
-from connector.cli.exits import CommandFailed, Exit
+from connector.cli.commands.subscriptions._loading import add_file, chosen_file, sound_subscriptions
+from connector.cli.exits import Exit
 from connector.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
@@ -28,14 +28,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from connector.declared.problem import Mistakes
     from connector.settings.flags import settings_from
 
     settings = settings_from(args)
-    try:
-        subscriptions = load_sound(chosen_file(args, settings), settings).subscriptions
-    except Mistakes as mistakes:
-        raise CommandFailed(Exit.PROBLEMS, str(mistakes)) from None
+    subscriptions = sound_subscriptions(chosen_file(args, settings), settings)
     if args.json:
         print_json([_as_json(each) for each in subscriptions])
         return Exit.OK

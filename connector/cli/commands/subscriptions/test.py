@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from connector.cli.commands.subscriptions._loading import add_file, chosen_file, load_sound
+from connector.cli.commands.subscriptions._loading import add_file, chosen_file, sound_subscriptions
 from connector.cli.commands.subscriptions._shared import named
-from connector.cli.exits import CommandFailed, Exit
+from connector.cli.exits import Exit
 from connector.cli.printing import print_json, print_problem, printable
 
 if TYPE_CHECKING:
@@ -54,14 +54,10 @@ def run(args: argparse.Namespace) -> int:
     from connector.app.loop import run_on_loop
     from connector.app.trial import chosen_type, is_wanted, sample_event, try_out
     from connector.core.outcome import Delivered, Failure
-    from connector.declared.problem import Mistakes
     from connector.settings.flags import settings_from
 
     settings = settings_from(args)
-    try:
-        subscriptions = load_sound(chosen_file(args, settings), settings).subscriptions
-    except Mistakes as mistakes:
-        raise CommandFailed(Exit.PROBLEMS, str(mistakes)) from None
+    subscriptions = sound_subscriptions(chosen_file(args, settings), settings)
     subscription = named(args.id, subscriptions)
     event_type = args.event or chosen_type(subscription)
     if not is_wanted(subscription, event_type):

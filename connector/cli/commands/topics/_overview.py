@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from connector.cli.commands.subscriptions._loading import load_sound
+from connector.cli.commands.subscriptions._loading import sound_subscriptions
 from connector.cli.exits import CommandFailed, Exit
 from connector.cli.printing import add_json_flag
 
@@ -29,16 +29,13 @@ def overview_of(args: argparse.Namespace) -> TopicOverview:
     """Raises :class:`CommandFailed` for a subscriptions file that is not sound: it names the tiers."""
     from connector.app.refusal import Refusal, refusing
     from connector.app.topic_overview import TopicOverview
-    from connector.declared.problem import Mistakes
     from connector.settings.flags import settings_from
 
     settings = settings_from(args, needs=("kafka.bootstrap_servers", "topics"))
+    subscriptions = sound_subscriptions(settings.subscriptions_file, settings)
     try:
-        subscriptions = load_sound(settings.subscriptions_file, settings).subscriptions
         with refusing():
             return TopicOverview(settings, subscriptions)
-    except Mistakes as mistakes:
-        raise CommandFailed(Exit.PROBLEMS, str(mistakes)) from None
     except Refusal as refusal:
         raise CommandFailed(Exit.USAGE, str(refusal)) from None
 
