@@ -52,7 +52,14 @@ def judge(
     """
     if isinstance(answer, Failure):
         is_counted = answer.kind not in OWN_FAULTS
-        return Deferred(error_class=answer.kind, detail=answer.detail, is_counted=is_counted)
+        asked_ms = 0 if answer.reply is None else retry_after_ms(answer.reply, now_ms=now_ms)
+        return Deferred(
+            error_class=answer.kind,
+            detail=answer.detail,
+            retry_after_ms=asked_ms,
+            is_counted=is_counted,
+            is_doubtful=not is_counted and answer.reply is not None,
+        )
     status = answer.status
     if status == 200 or (accepted == "2xx" and 200 <= status <= 299):
         asked_ms = 0 if answer.retry_after is None else retry_after_ms(answer, now_ms=now_ms)

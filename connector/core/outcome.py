@@ -40,11 +40,13 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Failure:
     """No whole reply. ``detail`` is one sentence for the operator; ``is_unconnected``: the time was over
-    before there was a connection."""
+    before there was a connection. ``reply`` is what a proxy seems to have said in the receiver's stead, where
+    the receiver may have written it itself."""
 
     kind: FailureKind
     detail: str
     is_unconnected: bool = False
+    reply: Reply | None = None
 
     @property
     def is_unreached(self) -> bool:
@@ -73,7 +75,8 @@ class Deferred:
     """The attempt failed and may be tried again.
 
     ``retry_after_ms`` is the wait the receiver asked for (0: none); ``is_counted`` is false when
-    the fault was ours, so that the attempt number does not move.
+    the fault was ours, so that the attempt number does not move. ``is_doubtful``: the receiver may have made
+    it look so.
     """
 
     error_class: ErrorClass
@@ -81,6 +84,7 @@ class Deferred:
     status: int = 0
     retry_after_ms: int = 0
     is_counted: bool = True
+    is_doubtful: bool = False
 
     @property
     def slows_lane(self) -> bool:

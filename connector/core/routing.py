@@ -4,7 +4,8 @@ The rules, in the order in which they are asked:
 
 1. accepted: settle;
 2. refused: a dead letter at once;
-3. our own fault: a short wait; neither the attempt nor the age is held against the receiver;
+3. our own fault: a short wait, or ``Retry-After`` if that is longer; neither the attempt nor the age is held
+   against the receiver;
 4. more attempts made than the ladder has steps: ``exhausted``;
 5. older than its maximum age by now: ``expired``. When the next try would be is not asked: a receiver
    that asks for a long wait gets it, and one more try;
@@ -78,7 +79,8 @@ def route(
         case Refused(reason=reason):
             return DeadLetter(reason)
         case Deferred(is_counted=False):
-            return _retry(OWN_FAULT_DELAY_MS, tiers=tiers, now_ms=now_ms)
+            delay_ms = max(OWN_FAULT_DELAY_MS, outcome.retry_after_ms)
+            return _retry(delay_ms, tiers=tiers, now_ms=now_ms)
         case Deferred():
             if attempt > len(ladder_ms):
                 return DeadLetter("blocked-address" if outcome.error_class == "forbidden" else "exhausted")

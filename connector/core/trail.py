@@ -11,11 +11,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import takewhile
 from typing import Final, Literal
 
 from connector.core.event import PoisonCode
 from connector.core.outcome import Deferred, ErrorClass, Refused
 from connector.core.record import Record
+
+DOUBTS_MAX: Final = 10
+"""How often in a row an attempt is not counted for a fault of ours that the receiver may have feigned. At 30
+s each an outage of five minutes costs it nothing, and it is not tried for ever without an attempt used up."""
 
 Reason = Literal[
     "poison",           # the record cannot become an event
@@ -108,6 +113,17 @@ class Trail:
     reason: Reason | None = None
     snippet: str = ""
     pointer: Pointer | None = None
+
+    def without_doubt(self, outcome: Deferred) -> Deferred:
+        """``outcome``, counted if it is doubtful and as many attempts in a row were not counted before."""
+        if not outcome.is_doubtful or self._uncounted() < DOUBTS_MAX:
+            return outcome
+        return replace(outcome, is_counted=True, is_doubtful=False)
+
+    def _uncounted(self) -> int:
+        """How many tries at the end of the history bear the number of the attempt that is yet to count."""
+        tries = takewhile(lambda one: one.attempt > self.attempt, reversed(self.history))
+        return sum(1 for _ in tries)
 
     def failed(
         self, outcome: Deferred | Refused, *, started_ms: int, ended_ms: int, body_sha256: str

@@ -328,6 +328,8 @@ class Dispatcher:
         lane, now_ms = delivery.lane, self._clock.now_ms()
         if isinstance(outcome, Refused) and delivery.resets != lane.resets:
             outcome = outcome.doubted()  # perhaps by another URL
+        elif isinstance(outcome, Deferred) and outcome.is_doubtful:
+            outcome = trail_of(delivery).without_doubt(outcome)
         self._watch.observe(delivery.host, answer, monotonic_ms)
         is_put_back = False
         if self._watch.why and isinstance(answer, Failure) and isinstance(outcome, Deferred):

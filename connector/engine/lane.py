@@ -329,6 +329,8 @@ class Lane:
         if delivery.resets != self.resets:
             return False
         if isinstance(outcome, Deferred) and not outcome.is_counted:
+            if outcome.retry_after_ms:
+                return self.breaker.hold_off(now_ms + outcome.retry_after_ms, now_ms)
             if delivery.is_probe:
                 self.breaker.probe_lost()
             return False

@@ -219,7 +219,7 @@ class Link:
         if proxy is None or self.place.is_tunnelled:
             return reply
         headers = {name.lower(): value for name, value in response.headers}
-        return forwarded_failure(reply.status, headers, proxy=proxy.name, where=self.place.host) or reply
+        return forwarded_failure(reply, headers, proxy=proxy.name, where=self.place.host) or reply
 
     def _trouble(
         self, error: Exception, *, has_begun: bool, was_fresh: bool

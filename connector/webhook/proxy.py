@@ -8,9 +8,10 @@ cannot be reached. Only the proxies that say which of the two it was can be told
 - ``X-Squid-Error`` and ``X-Smokescreen-Error`` do the same for Squid and Smokescreen.
 
 Without such a mark every refusal of a tunnel is the proxy's, except 403, which is its guard's word on the
-address. A plain http request is answered by receiver and proxy with the same bytes: without a mark, the
-reply is the receiver's, except 407, which only a proxy says. ``Via`` proves nothing, as every reply that
-passed through bears it.
+address. A plain http request is answered by receiver and proxy with the same bytes, and a receiver can write
+any mark: there it is heard only on 502, 503 and 504, which a proxy would say, and what it excuses is in doubt
+(the failure keeps the reply). Without a mark the reply is the receiver's, except 407, which only a proxy has
+to say. ``Via`` proves nothing, as every reply that passed through bears it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 
 from connector import __version__
-from connector.core.outcome import Failure, FailureKind
+from connector.core.outcome import Failure, FailureKind, Reply
 from connector.engine.ports import ForbiddenTarget
 from connector.webhook.target import Target, parse_target
 
@@ -68,6 +69,8 @@ _SQUID_ERRORS: dict[str, FailureKind] = {
 }
 """Pages of Squid's that speak of the receiver; every other one is the proxy's."""
 
+_SAID_BY_PROXIES = frozenset({407, 502, 503, 504})
+
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _ERROR = re.compile(rb";\s*error\s*=\s*([a-z_]+)")
 
@@ -111,14 +114,17 @@ def tunnel_failure(status: int, headers: Mapping[bytes, bytes], *, proxy: str, w
 
 
 def forwarded_failure(
-    status: int, headers: Mapping[bytes, bytes], *, proxy: str, where: str
+    reply: Reply, headers: Mapping[bytes, bytes], *, proxy: str, where: str
 ) -> Failure | None:
     """The failure behind a reply that a proxy gave itself to a plain http request; ``None`` when the reply
     is, or must be taken for, the receiver's."""
-    kind = _marked(status, headers) or ("proxy" if status == 407 else None)
+    if reply.status not in _SAID_BY_PROXIES:
+        return None
+    kind = _marked(reply.status, headers) or ("proxy" if reply.status == 407 else None)
     if kind is None:
         return None
-    return Failure(kind, f"the proxy {proxy} does not reach {where}: it answers {_said(status, headers)}")
+    said = _said(reply.status, headers)
+    return Failure(kind, f"the proxy {proxy} does not reach {where}: it answers {said}", reply=reply)
 
 
 def _marked(status: int, headers: Mapping[bytes, bytes]) -> FailureKind | None:

@@ -159,6 +159,21 @@ def test_a_fault_of_our_own_is_not_counted(kind: FailureKind) -> None:
     )
 
 
+@pytest.mark.parametrize(("kind", "is_ours"), [("proxy", True), ("connect", False)])
+def test_what_a_proxy_seems_to_say_keeps_its_retry_after_and_excuses_with_a_doubt(
+    kind: FailureKind, is_ours: bool
+) -> None:
+    outcome = judged(Failure(kind, "So it says.", reply=Reply(503, retry_after=b"3600")))
+
+    assert outcome == Deferred(
+        error_class=kind,
+        detail="So it says.",
+        retry_after_ms=3_600_000,
+        is_counted=not is_ours,
+        is_doubtful=is_ours,
+    )
+
+
 @pytest.mark.parametrize("status", [202, 302, 404, 429, 503])
 def test_retry_after_counts_on_any_status(status: int) -> None:
     outcome = judged(Reply(status, retry_after=b"120"), accepted="200")

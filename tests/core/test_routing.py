@@ -123,6 +123,12 @@ def test_a_fault_of_our_own_is_never_held_against_the_receiver(attempt: int, age
     assert routed(outcome, attempt=attempt, age_ms=age_ms) == Retry(tier_ms=30_000, not_before_ms=0)
 
 
+def test_a_fault_of_our_own_waits_as_long_as_retry_after_asks() -> None:
+    outcome = Deferred(error_class="proxy", detail="", retry_after_ms=300_000, is_counted=False)
+
+    assert routed(outcome, attempt=1) == Retry(tier_ms=300_000, not_before_ms=0)
+
+
 @pytest.mark.parametrize(
     ("estimate_ms", "tier_ms"), [(0, 30_000), (200_000, 300_000), (9 * HOUR_MS, 1_800_000)]
 )

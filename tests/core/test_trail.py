@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from connector.core.outcome import Deferred, Refused
 from connector.core.record import Record
-from connector.core.trail import Origin, Trail, Try, delivery_id, printable
+from connector.core.trail import DOUBTS_MAX, Origin, Trail, Try, delivery_id, printable
 
 ORIGIN = Origin(topic="post.created", partition=3, offset=42, topic_id="Zm9v", timestamp_ms=1_000)
 FRESH = Trail(subscription_id="bellamy", event_id="evt_1", event_type="post.created", origin=ORIGIN)
@@ -61,6 +61,27 @@ def test_a_fault_of_our_own_moves_neither_attempt_nor_age_but_is_remembered() ->
     assert trail.attempt == 0
     assert trail.first_attempt_ms == 0
     assert trail.history == (Try(attempt=1, at_ms=5_000, error_class="resources"),)
+
+
+def test_a_doubtful_fault_of_our_own_is_counted_after_ten_in_a_row_and_then_again_after_ten() -> None:
+    doubtful = Deferred(error_class="proxy", detail="So it says.", is_counted=False, is_doubtful=True)
+    trail = FRESH
+    counted = []
+    for _ in range(33):
+        outcome = trail.without_doubt(doubtful)
+        counted.append(outcome.is_counted)
+        trail = trail.failed(outcome, started_ms=5_000, ended_ms=5_100, body_sha256="ab")
+
+    assert counted == [*[False] * DOUBTS_MAX, True] * 3
+    assert trail.attempt == 3
+
+
+def test_a_fault_that_is_surely_ours_is_never_counted() -> None:
+    trail = FRESH
+    for _ in range(20):
+        trail = trail.failed(trail.without_doubt(OURS), started_ms=5_000, ended_ms=5_100, body_sha256="ab")
+
+    assert trail.attempt == 0
 
 
 def test_each_write_to_a_tier_is_a_hop() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from connector.core.dialect import DIALECTS
 from connector.core.event import Event
 from connector.core.headers import Decoded, decode
-from connector.core.outcome import Failure
+from connector.core.outcome import Failure, Reply
 from connector.engine.ports import NotWritten
 from tests.support.virtual_time import UNIX_AT_START_MS, virtual
 from tests.support.world import POSTS, Post, World, hangs, limits, replies, subscription
@@ -173,6 +173,34 @@ async def test_a_fault_of_our_own_counts_no_attempt():
 
     assert (world.accepted("a"), world.accepted("b")) == (1, 1)
     assert world.worker.accounts.dead == {}
+
+
+@virtual
+async def test_a_fault_that_may_be_feigned_as_ours_counts_after_ten_in_a_row():
+    world = World.new()
+    world.behave("a", lambda _: (0.001, Failure("proxy", "the egress proxy fails", reply=Reply(502))))
+    world.fill(1)
+
+    world.start([subscription("a", ladder_ms=(5_000,))])
+    await asyncio.sleep(1_000)
+
+    assert world.worker.accounts.dead == {"exhausted": 1}
+    assert len(world.sender.posts) == 22
+
+
+@virtual
+async def test_what_a_proxy_seems_to_say_of_retry_after_holds_its_lane_too():
+    world = World.new()
+    busy = Reply(503, retry_after=b"120")
+    world.behave("a", lambda _: (0.001, Failure("proxy", "the egress proxy is busy", reply=busy)))
+    world.fill(1)
+    world.start([subscription("a")])
+    await asyncio.sleep(1)
+
+    world.fill(10)
+    await asyncio.sleep(110)
+
+    assert len(world.sender.posts) == 1
 
 
 @virtual

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trustme
 
-from connector.core.outcome import Failure
+from connector.core.outcome import Failure, Reply
 from connector.core.subscription import Egress
 from connector.webhook.egress_sender import EgressSender
 from connector.webhook.proxy import forwarded_failure, parse_proxy, tunnel_failure
@@ -191,14 +191,38 @@ def test_what_a_refused_tunnel_means(status: int, headers: dict[bytes, bytes], e
         (407, {}, "proxy"),
         (503, {b"x-squid-error": b"ERR_CONNECT_FAIL 111"}, "connect"),
         (502, {b"proxy-status": b"p; error=proxy_configuration_error"}, "proxy"),
+        (504, {b"proxy-status": b"p; error=connection_timeout"}, "connect"),
+        # What no proxy says in another's stead is the receiver's, whatever it bears.
+        (200, {b"proxy-status": b"p; error=proxy_internal_error"}, None),
+        (410, {b"x-squid-error": b"ERR_CANNOT_FORWARD 0"}, None),
+        (429, {b"x-smokescreen-error": b"denied"}, None),
+        (500, {b"x-squid-error": b"ERR_CANNOT_FORWARD 0"}, None),
     ],
 )
 def test_whose_a_reply_through_a_forwarding_proxy_is(
     status: int, headers: dict[bytes, bytes], expected: str | None
 ) -> None:
-    failure = forwarded_failure(status, headers, proxy="egress:3128", where="partner.example")
+    reply = Reply(status, retry_after=b"60")
+
+    failure = forwarded_failure(reply, headers, proxy="egress:3128", where="partner.example")
 
     assert (failure and failure.kind) == expected
+    assert failure is None or failure.reply is reply
+
+
+async def test_a_mark_that_a_receiver_forges_excuses_no_success_and_keeps_retry_after(
+    sender: EgressSender, proxy: EgressProxy
+) -> None:
+    mark = b"Proxy-Status: egress; error=proxy_internal_error\r\n"
+    busy = b"HTTP/1.1 503 X\r\n" + mark + b"Retry-After: 60\r\nContent-Length: 0\r\n\r\n"
+    async with receiving(always(ok(headers=mark))) as happy, receiving(always(busy)) as forging:
+        accepted = await post(sender, happy.url(), egress=Egress(proxy=proxy.url))
+        excused = await post(sender, forging.url(), egress=Egress(proxy=proxy.url))
+
+    assert kind(accepted) == "http-200"
+    assert isinstance(excused, Failure)
+    assert excused.kind == "proxy"
+    assert excused.reply == Reply(503, b"60")
 
 
 @pytest.mark.parametrize(
