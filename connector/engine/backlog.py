@@ -6,6 +6,9 @@ parked lies below them. All that are due are replayed in one pass; what becomes 
 next one. It is due as well when no view of ours has held its subscription for as long as workers may disagree
 about that: then its letters become dead, and the backlog is closed.
 
+A subscription that is disabled is probed by what comes for it. When nothing comes, its backlog gives the
+probe: once that has been due for a minute, one letter of it is taken out, and the rest stays parked.
+
 The leader does it. Two may take themselves for the leader for some seconds: that repeats letters, with equal
 ids, and loses none. When the leader dies the next one goes on from the cursors it told. A *done* that knew
 nothing of a later opening closes nothing (:mod:`connector.core.backlog`).
@@ -37,6 +40,9 @@ TELL_MS = 1_000
 """How often the cursors are told while a pass is made."""
 REST_MS = 30_000
 """So long a subscription waits one of whose letters cannot be read, until it is looked again."""
+PROBE_LATE_MS = 60_000
+"""So long what comes for a disabled subscription may be the probe, before a letter of its backlog is; and so
+long that letter has to be it, before another is taken."""
 STOPS_MAX = 1_000
 """Letters remembered that cannot be read, each told once: beyond it all are forgotten, and told again."""
 
@@ -77,6 +83,8 @@ class BacklogReplay:
         """Since when (monotonic ms) no view of ours has held it."""
         self._rests: dict[str, int] = {}
         """Until when (monotonic ms) it waits after a letter that cannot be read."""
+        self._probes: dict[str, int] = {}
+        """Until when (monotonic ms) no other letter is taken for a probe."""
         self._stops: set[tuple[int, int]] = set()
         self._is_stopping = False
         self._is_hurrying = False
@@ -93,11 +101,13 @@ class BacklogReplay:
         """Look, and replay what is due, until :meth:`stop`."""
         while not self._is_stopping:
             await asyncio.sleep(LOOK_MS / 1_000)
-            if backlogs := self._due():
+            backlogs = self._due()
+            is_for_probes = not backlogs
+            if backlogs or (backlogs := self._due_for_a_probe()):
                 self._is_idle.clear()
                 try:
                     async with asyncio.timeout(None) as self._pass:
-                        await self._replay(backlogs)
+                        await self._replay(backlogs, is_for_probes=is_for_probes)
                 except Unreadable as unreadable:
                     self._met(str(unreadable))
                 except TimeoutError:
@@ -133,7 +143,7 @@ class BacklogReplay:
     def _due(self) -> dict[str, BacklogNews]:
         """The backlogs to be replayed, by subscription; none but on the leader."""
         now_ms = self._clock.monotonic_ms()
-        backlogs = {id_: one for id_, one in self._knowledge.backlogs.items() if not one.is_done}
+        backlogs = self._open()
         self._unheard = {
             id_: self._unheard.get(id_, now_ms) for id_ in backlogs if self._lanes.get(id_) is None
         }
@@ -148,6 +158,27 @@ class BacklogReplay:
             if id_ not in parking and self._rests.get(id_, 0) <= now_ms and self._may_be_read(id_, now_ms)
         }
 
+    def _due_for_a_probe(self) -> dict[str, BacklogNews]:
+        """The backlogs of which one letter is to be taken; none but on the leader."""
+        if self._is_stopping or not self._presence.is_leading:
+            return {}
+        now_ms = self._clock.monotonic_ms()
+        return {
+            id_: backlog
+            for id_, backlog in self._open().items()
+            if self._probes.get(id_, 0) <= now_ms and self._lacks_a_probe(id_)
+        }
+
+    def _open(self) -> dict[str, BacklogNews]:
+        return {id_: one for id_, one in self._knowledge.backlogs.items() if not one.is_done}
+
+    def _lacks_a_probe(self, id_: str) -> bool:
+        lane = self._lanes.get(id_)
+        if lane is None or lane.disabled is None or lane.subscription.paused:
+            return False
+        now_ms = self._clock.now_ms()
+        return now_ms >= lane.disabled.probes_at_ms + PROBE_LATE_MS and not lane.is_shut(now_ms)
+
     def _may_be_read(self, id_: str, now_ms: int) -> bool:
         """Whether it is resumed, or gone for good."""
         lane = self._lanes.get(id_)
@@ -157,19 +188,22 @@ class BacklogReplay:
 
     # ── a pass ──────────────────────────────────────────────────────────────────────────────────
 
-    async def _replay(self, backlogs: Mapping[str, BacklogNews]) -> None:
+    async def _replay(self, backlogs: Mapping[str, BacklogNews], *, is_for_probes: bool) -> None:
+        """All of each, or one letter."""
+        due = self._due_for_a_probe if is_for_probes else self._due
         gone = {id_ for id_ in backlogs if self._lanes.get(id_) is None}
         extents = await self._letters.extents(self._topic)
         scan = BacklogScan(
             backlogs,
             extents,
             gone=gone,
+            one_each=is_for_probes,
             topic=self._topic,
             letters=self._letters,
             departures=self._departures,
             outbox=self._outbox,
             accounts=self._accounts,
-            may_go_on=lambda: self._may_go_on(backlogs, gone),
+            may_go_on=lambda: self._may_go_on(backlogs, gone, due()),
             has_room=self._has_room,
             on_progress=lambda: self._tell(backlogs, is_last=False),
             on_stop=self._stopped,
@@ -177,7 +211,9 @@ class BacklogReplay:
             log=self._log,
         )
         self._scan = scan
-        if backlogs.keys() - self._rests.keys():  # else it is only looked again
+        if is_for_probes:
+            self._log.info("what was parked gives a probe", subscriptions=sorted(backlogs))
+        elif backlogs.keys() - self._rests.keys():  # else it is only looked again
             self._log.info("replaying what was parked", subscriptions=sorted(backlogs), gone=sorted(gone))
         try:
             await scan.run()
@@ -190,10 +226,15 @@ class BacklogReplay:
                 self._tell(backlogs, is_last=True)
                 scan.release()
                 self._scan = None
+                if is_for_probes:
+                    now_ms = self._clock.monotonic_ms()
+                    self._probes = {id_: until for id_, until in self._probes.items() if until > now_ms}
+                    self._probes |= dict.fromkeys(backlogs, now_ms + PROBE_LATE_MS)
 
-    def _may_go_on(self, backlogs: Mapping[str, BacklogNews], gone: Set[str]) -> bool:
-        """Whether all of them are still due, for the same reason."""
-        due = self._due()
+    def _may_go_on(
+        self, backlogs: Mapping[str, BacklogNews], gone: Set[str], due: Mapping[str, BacklogNews]
+    ) -> bool:
+        """Whether all of them are still ``due``, for the same reason."""
         return all(id_ in due and (self._lanes.get(id_) is None) == (id_ in gone) for id_ in backlogs)
 
     def _tell(self, backlogs: Mapping[str, BacklogNews], *, is_last: bool) -> None:

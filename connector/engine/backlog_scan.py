@@ -4,6 +4,8 @@ It goes from the lowest cursor to where the log ended when the pass began, and n
 bounded, so that fresh events keep their share, and so is what it has written and not seen acknowledged. The
 cursors move over what is acknowledged only: whoever goes on from them repeats at most that much.
 
+A pass that is for probes takes one letter of each subscription and leaves the rest where it lies.
+
 A letter of ours that cannot be read here (another version wrote it) stops its subscription's replay of that
 partition: whoever can read it goes on from there. What is no letter at all is passed over.
 """
@@ -46,9 +48,10 @@ _VERSION = f"{OWN_PREFIX}v"
 
 class BacklogScan:
     """``backlogs`` are what was known of each subscription before ``extents`` was asked for; the letters of
-    those that are ``gone`` become dead. ``may_go_on`` is asked before each bite; the pass ends when it says
-    no. ``has_room`` bounds what this process has in hand; ``on_progress`` is called after every bite,
-    ``on_stop`` for a letter that cannot be read, with whose it is (empty: it does not say) and why."""
+    those that are ``gone`` become dead. With ``one_each`` the pass is for probes. ``may_go_on`` is asked
+    before each bite; the pass ends when it says no. ``has_room`` bounds what this process has in hand;
+    ``on_progress`` is called after every bite, ``on_stop`` for a letter that cannot be read, with whose it is
+    (empty: it does not say) and why."""
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class BacklogScan:
         extents: Mapping[int, Extent],
         *,
         gone: Set[str],
+        one_each: bool,
         topic: str,
         letters: LetterLog,
         departures: Departures,
@@ -69,6 +73,7 @@ class BacklogScan:
         log: Log,
     ) -> None:
         self._gone = gone
+        self._one_each = one_each
         self._topic = topic
         self._letters = letters
         self._departures = departures
@@ -83,7 +88,8 @@ class BacklogScan:
         self.topic_id = next((extent.topic_id for extent in extents.values()), "")
         """The topic that the cursors are of."""
         self._stops: dict[tuple[str, int], int] = {}
-        """By subscription and partition: the letter that stopped it."""
+        """By subscription and partition: where its replay stops, at a letter that cannot be read or, with
+        ``one_each``, after the one that was taken."""
         self._ends = {partition: extent.end for partition, extent in extents.items()}
         self._begins = {id_: self._begin(backlog, extents) for id_, backlog in backlogs.items()}
         self._ledgers = {
@@ -110,12 +116,13 @@ class BacklogScan:
         }
 
     def is_done(self, subscription_id: str) -> bool:
-        """Whether all of this subscription's letters are replayed and acknowledged."""
-        return self.cursor(subscription_id) == self._ends
+        """Whether all of this subscription's letters are replayed and acknowledged; with ``one_each`` that is
+        not asked: workers are parking for it."""
+        return not self._one_each and self.cursor(subscription_id) == self._ends
 
     def is_stopped(self, subscription_id: str) -> bool:
-        """Whether one of its letters cannot be read."""
-        return any(id_ == subscription_id for id_, _ in self._stops)
+        """Whether one of its letters cannot be read; with ``one_each`` that is not asked."""
+        return not self._one_each and any(id_ == subscription_id for id_, _ in self._stops)
 
     async def run(self) -> None:
         """Make the pass. Raises :class:`~connector.engine.letter_log.Unreadable` when the log cannot be read
@@ -188,6 +195,8 @@ class BacklogScan:
                     return None
                 self._replay(ledger, record, source_record(record, decoded), decoded.trail)
                 replayed += 1
+                if self._one_each:
+                    self._leave_the_rest(decoded.trail.subscription_id, record)
             elif _is_ours(record):
                 self._stop(record, subscription_id, decoded.why)
             else:
@@ -208,6 +217,13 @@ class BacklogScan:
         self._stops.update({(id_, letter.partition): letter.offset for id_ in stopped})
         if stopped:
             self._on_stop(letter, subscription_id or "", why)
+
+    def _leave_the_rest(self, subscription_id: str, taken: Record) -> None:
+        """Of this subscription ``taken`` was enough: no partition that is still to come is read for it."""
+        partitions = list(self._ledgers)
+        for partition in partitions[partitions.index(taken.partition) :]:
+            self._stops[subscription_id, partition] = self._begins[subscription_id][partition]
+        self._stops[subscription_id, taken.partition] = taken.offset + 1
 
     def _is_wanted(self, subscription_id: str, record: Record) -> bool:
         begins = self._begins.get(subscription_id)
