@@ -51,8 +51,8 @@ class Extent:
 
 FULL = Extent(
     crowds=(
-        Crowd(hosts=1_000, rounds=3, per_second=2_000, settle_s=6, seconds=10, backlog_each=60),
-        Crowd(hosts=10_000, rounds=2, per_second=2_000, settle_s=10, seconds=10, backlog_each=15),
+        Crowd(hosts=1_000, rounds=3, per_second=2_000, settle_s=5, seconds=10, backlog_each=60),
+        Crowd(hosts=10_000, rounds=2, per_second=2_000, settle_s=10, seconds=10, backlog_each=10),
     ),
     recovery=Plan(per_second=2_000, before_s=15, away_s=600),
     cost_rounds=3,
@@ -62,7 +62,7 @@ FULL = Extent(
 )
 QUICK = Extent(
     crowds=(Crowd(hosts=1_000, rounds=1, per_second=2_000, settle_s=6, seconds=10, backlog_each=60),),
-    recovery=Plan(per_second=2_000, before_s=10, away_s=60),
+    recovery=Plan(per_second=2_000, before_s=10, away_s=45),
     cost_rounds=1,
     cost_records=50_000,
     bare_requests=100_000,
@@ -132,7 +132,7 @@ def main() -> int:
         prog="tests/bench/run --isolation", description="What bad endpoints cost the good ones."
     )
     parser.add_argument(
-        "--quick", action="store_true", help="one round, 1,000 endpoints alone, away for a minute"
+        "--quick", action="store_true", help="one round, 1,000 endpoints alone, away for 45 s"
     )
     parser.add_argument("--json", type=Path, default=Path(".cache/isolation.json"), help="where figures go")
     chosen = parser.parse_args()
