@@ -45,15 +45,15 @@ class SharedNews:
 
     async def view(self, subscriptions: Sequence[Subscription]) -> SharedView:
         """How ``subscriptions`` stand now."""
-        return _view(subscriptions, await self._read())
+        return _view(subscriptions, *await self._read())
 
     async def reset(self, subscriptions: Sequence[Subscription], *, only_trouble: bool) -> SharedView:
         """Have every worker forget what was learnt of these endpoints, or only of those that are in trouble.
 
         Returns how those that were reset stood before, once the broker has the news.
         """
-        board = await self._read()
-        view = _view(subscriptions, board)
+        board, alive = await self._read()
+        view = _view(subscriptions, board, alive)
         chosen = [one for one in view.standings if one.has_trouble or not only_trouble]
         urls = {one.id: one.url for one in subscriptions}
         ids = [one.subscription_id for one in chosen]
@@ -61,7 +61,9 @@ class SharedNews:
         await write_board(self._topic, self._access, map(encode, news))
         return SharedView(now_ms=view.now_ms, alive=view.alive, standings=chosen, faults=view.faults)
 
-    async def _read(self) -> Known:
+    async def _read(self) -> tuple[Known, list[WorkerNews]]:
+        """What is known, and the workers that are alive: those heard of while we listened. Whose clock says
+        what does not matter."""
         await asyncio.to_thread(self._cluster.brokers)  # whose complaint is the clearer one
         looks = await asyncio.to_thread(self._cluster.look, [self._topic])
         options = tool_options(self._access)
@@ -77,13 +79,18 @@ class SharedNews:
                     "--add --allow-principal User:<user> --operation Read --operation Describe "
                     f"--operation Write --topic {self._topic}"
                 )
-        newest = await read_board(self._topic, self._cluster)
-        return known(newest.items())
+        visit = await read_board(
+            self._topic,
+            self._cluster,
+            awaited=lambda newest: known(newest.items()).staying().keys(),
+            listen_ms=SILENT_MS,
+        )
+        board = known(visit.newest.items())
+        return board, [one for key, one in board.staying().items() if key in visit.fresh]
 
 
-def _view(subscriptions: Sequence[Subscription], board: Known) -> SharedView:
+def _view(subscriptions: Sequence[Subscription], board: Known, alive: Sequence[WorkerNews]) -> SharedView:
     now_ms = time.time_ns() // 1_000_000
-    alive = board.alive(now_ms=now_ms, silent_ms=SILENT_MS)
     return SharedView(
         now_ms=now_ms,
         alive=alive,

@@ -22,6 +22,7 @@ from connector.core.sharing import (
     WorkerNews,
     decode,
     digest_of,
+    key_of,
 )
 from connector.core.subscription import Subscription
 
@@ -82,9 +83,10 @@ class Known:
     parking: Mapping[str, Set[str]]
     faults: Sequence[Fault]
 
-    def alive(self, *, now_ms: int, silent_ms: int) -> list[WorkerNews]:
-        """Those that have told something of themselves within ``silent_ms``, by their clocks and ours."""
-        return [one for one in self.workers if not one.is_leaving and now_ms - one.at_ms <= silent_ms]
+    def staying(self) -> dict[bytes, WorkerNews]:
+        """The workers that have not said that they leave, by the keys of their news: who is alive tells them
+        again every second."""
+        return {key_of(one): one for one in self.workers if not one.is_leaving}
 
 
 def known(records: Iterable[tuple[bytes, bytes]]) -> Known:

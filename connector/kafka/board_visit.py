@@ -1,13 +1,15 @@
 """A visit to the board by somebody who is no worker: what lies there now, and news left there.
 
-Reading goes to the end the board had when it began, and stops. Writing waits for the acknowledgement,
+Reading goes to the end the board had when it began, and stops; or listens on for a while, for who is alive
+says so again and again. Writing waits for the acknowledgement,
 since whoever visits wants to be told what came of it and will not be there to try again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass
 
 from connector.engine.ports import NotWritten
 from connector.kafka.access import Access
@@ -22,11 +24,36 @@ READ_WITHIN_S = 20.0
 WRITE_WITHIN_MS = 10_000
 
 
-async def read_board(topic: str, cluster: Cluster, *, within_s: float = READ_WITHIN_S) -> dict[bytes, bytes]:
-    """The newest value of every key. Raises :class:`KafkaTrouble` for whatever keeps it from being read,
-    after ``within_s`` at the latest."""
-    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """``newest`` is the newest value of every key. ``fresh`` are the keys of which news came in after the end
+    that the board had at first: by our own clock, whatever those of their writers say."""
+
+    newest: Mapping[bytes, bytes]
+    fresh: Set[bytes]
+
+
+def _nobody(_: Mapping[bytes, bytes]) -> Set[bytes]:
+    return frozenset()
+
+
+async def read_board(
+    topic: str,
+    cluster: Cluster,
+    *,
+    awaited: Callable[[Mapping[bytes, bytes]], Set[bytes]] = _nobody,
+    listen_ms: int = 0,
+    within_s: float = READ_WITHIN_S,
+) -> Visit:
+    """All there is, and what comes within ``listen_ms`` after that, or until there is fresh news of the keys
+    that are ``awaited``, which is asked once with all there was. Raises :class:`KafkaTrouble` for whatever
+    keeps it from being read, after ``within_s`` at the latest."""
+    loop = asyncio.get_running_loop()
+    is_read: asyncio.Future[None] = loop.create_future()
+    is_heard: asyncio.Future[None] = loop.create_future()
     newest: dict[bytes, bytes] = {}
+    fresh: set[bytes] = set()
+    missing: set[bytes] = set()
 
     def told(news: News) -> None:
         for key, value in news.items():
@@ -34,15 +61,24 @@ async def read_board(topic: str, cluster: Cluster, *, within_s: float = READ_WIT
                 newest.pop(key, None)
             else:
                 newest[key] = value
+        if is_read.done():
+            fresh.update(news)
+            listen()
         bridge.ask(follower.go_on)
 
+    def listen() -> None:
+        if missing <= fresh and not is_heard.done():
+            is_heard.set_result(None)
+
     def caught_up() -> None:
-        if not over.done():
-            over.set_result(None)
+        if not is_read.done():
+            is_read.set_result(None)
+            missing.update(awaited(newest))
+            listen()
 
     def complain(what: str, *, is_fatal: bool = False) -> None:
-        if not over.done():
-            over.set_exception(KafkaTrouble(what, is_fatal=is_fatal))
+        if not is_read.done():
+            is_read.set_exception(KafkaTrouble(what, is_fatal=is_fatal))
 
     bridge = Bridge("kafka board visit", lambda: follower.run())
     follower = Follower(
@@ -51,13 +87,14 @@ async def read_board(topic: str, cluster: Cluster, *, within_s: float = READ_WIT
     bridge.start()
     try:
         async with asyncio.timeout(within_s):
-            await over
+            await is_read
+        await asyncio.wait([is_heard], timeout=listen_ms / 1_000)
     except TimeoutError:
         raise KafkaTrouble(f"topic {topic} could not be read to its end within {within_s:g} s") from None
     finally:
         bridge.ask(follower.close)
         await bridge.ended()
-    return newest
+    return Visit(newest, fresh)
 
 
 async def write_board(

@@ -119,20 +119,10 @@ def test_who_parks_for_it_is_named() -> None:
     assert one.parking == ("w1",)
 
 
-def test_alive_is_who_told_of_itself_lately_and_does_not_leave() -> None:
-    board = known(
-        encode(one)
-        for one in (
-            worker("b-lately", at_ms=5_000),
-            worker("a-ahead", at_ms=99_000),
-            worker("silent", at_ms=4_999),
-            worker("leaving", is_leaving=True),
-        )
-    )
+def test_who_leaves_does_not_stay() -> None:
+    board = known(encode(one) for one in (worker("b"), worker("a"), worker("leaving", is_leaving=True)))
 
-    alive = board.alive(now_ms=10_000, silent_ms=5_000)
-
-    assert [one.worker for one in alive] == ["a-ahead", "b-lately"]
+    assert {key: one.worker for key, one in board.staying().items()} == {b"worker/a": "a", b"worker/b": "b"}
 
 
 def test_what_cannot_be_read_is_kept_apart_with_its_reason() -> None:
