@@ -1,4 +1,4 @@
-"""A replay of what was parked leaves fresh events their share: its pace and what it has in hand are bounded."""
+"""A replay of what was parked leaves fresh events their share: both its pace and its hand are bounded."""
 
 from __future__ import annotations
 
