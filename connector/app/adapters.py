@@ -32,6 +32,7 @@ from connector.settings.kafka import KafkaSettings
 from connector.webhook.ed25519 import sign
 from connector.webhook.egress_sender import EgressSender
 from connector.webhook.resolver import AresLookup
+from connector.webhook.room import CONNECTIONS_MAX, Room
 from connector.webhook.router import SenderRouter
 from connector.webhook.sender import WebhookSender
 
@@ -120,10 +121,12 @@ def sender_of(settings: Settings) -> SenderRouter:
     # Lanes and the process bound what is under way; a second, smaller bound per host would make
     # subscriptions that share one wait for each other.
     at_once_max = settings.delivery.in_flight_max
+    room = Room(max(CONNECTIONS_MAX, at_once_max))
     fast = WebhookSender(
         allow_http=allow_http,
         allow_networks=allow_networks,
         extra_ca_file=extra_ca_file,
+        room=room,
         connections_per_origin_max=at_once_max,
         lookup=lookup,
     )
@@ -133,7 +136,10 @@ def sender_of(settings: Settings) -> SenderRouter:
             allow_http=allow_http,
             allow_networks=allow_networks,
             extra_ca_file=extra_ca_file,
+            room=room,
             links_per_place_max=at_once_max,
+            # Those that were given up are counted until they have let go.
+            requests_max=2 * at_once_max,
             lookup=lookup,
         )
 

@@ -13,7 +13,6 @@ is dead, and it is the receiver only if the proxy has answered somebody else mea
 from __future__ import annotations
 
 import asyncio
-import resource
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
@@ -35,10 +34,9 @@ from connector.webhook.link_pool import LinkPool
 from connector.webhook.place import Place, Proxy
 from connector.webhook.proxy import parse_proxy
 from connector.webhook.resolver import AresLookup, Lookup, Resolver
+from connector.webhook.room import Room
 from connector.webhook.target import parse_target
 from connector.webhook.tls import TlsContexts
-
-_FILE_LIMIT_SHARE = 0.1  # the fast sender takes 80 %
 
 _Header = tuple[bytes, bytes]
 
@@ -95,7 +93,6 @@ class EgressSender:
 
     Settings as those of the fast sender, and:
 
-    - ``links_max`` (1,000): connections in all, never above a tenth of the soft limit of open files.
     - ``links_per_place_max`` (256): connections towards one receiver by one way; a HTTP/2 one carries up to
       100 requests.
     - ``requests_max`` (4,096) and ``sending_bytes_max`` (256 MiB): requests under way, those waiting for a
@@ -108,7 +105,7 @@ class EgressSender:
         allow_http: bool = False,
         allow_networks: Sequence[str] = (),
         extra_ca_file: str | None = None,
-        links_max: int = 1_000,
+        room: Room | None = None,
         links_per_place_max: int = 256,
         requests_max: int = 4_096,
         sending_bytes_max: int = 256 << 20,
@@ -125,12 +122,9 @@ class EgressSender:
         self._http2_contexts = TlsContexts(extra_ca_file, protocols=("h2", "http/1.1"))
         self._resolver = Resolver(lookup or AresLookup(), budget_ms=lookup_budget_ms)
         self._opener = LinkOpener(self._resolver, allowed=self._allowed)
-        file_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if file_limit != resource.RLIM_INFINITY:
-            links_max = min(links_max, int(file_limit * _FILE_LIMIT_SHARE))
         self._pool = LinkPool(
             self._opener,
-            links_max=links_max,
+            room or Room(),
             links_per_place_max=links_per_place_max,
             life_ms=connection_life_ms,
             idle_ms=idle_ms,

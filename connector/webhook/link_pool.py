@@ -18,6 +18,7 @@ from connector.core.outcome import Failure
 from connector.webhook.link import STREAMS_MAX, Link
 from connector.webhook.link_opener import LinkOpener, Opening
 from connector.webhook.place import Place
+from connector.webhook.room import Room
 
 _REAP_EVERY_S = 1.0
 
@@ -41,26 +42,28 @@ class _Shelf:
 
 
 class LinkPool:
-    """``links_max`` is in all, ``links_per_place_max`` towards one place. How many wait is for the caller to
-    bound."""
+    """``room`` bounds links in all, ``links_per_place_max`` those towards one place. How many wait is for the
+    caller to bound."""
 
     def __init__(
         self,
         opener: LinkOpener,
+        room: Room,
         *,
-        links_max: int,
         links_per_place_max: int,
         life_ms: int,
         idle_ms: int,
     ) -> None:
         self._opener = opener
-        self._links_max = links_max
+        self._room = room
+        room.share(self._evict)
         self._per_place_max = links_per_place_max
         self._life_s = life_ms / 1000
         self._idle_s = idle_ms / 1000
         self._shelves: WeakKeyDictionary[Place, _Shelf] = WeakKeyDictionary()
         self._links: set[Link] = set()
-        self._openings = 0
+        # Their room is given back, but they are open until the loop says that they are gone.
+        self._closing: set[Link] = set()
         self._reaper: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._empty.set()
@@ -77,7 +80,8 @@ class LinkPool:
                 link.riders += 1
                 return link
             is_shared = shelf.speaks_http2 and shelf.openings > 0
-            if is_our_turn and not is_shared and self._may_open(shelf):
+            has_room = shelf.claimed < self._per_place_max
+            if is_our_turn and not is_shared and has_room and self._room.take():
                 return await self._open(place, shelf, opening)
             if not shelf.claimed:
                 return Failure("resources", "the limit of connections is reached")
@@ -116,19 +120,16 @@ class LinkPool:
                 self._retire(link)
         return None
 
-    def _may_open(self, shelf: _Shelf) -> bool:
-        if shelf.claimed >= self._per_place_max:
-            return False
-        return len(self._links) + self._openings < self._links_max or self._evict()
-
     async def _open(self, place: Place, shelf: _Shelf, opening: Opening) -> Link | Failure:
+        """On room that was taken for it."""
         shelf.openings += 1
-        self._openings += 1
+        opened: Link | Failure | None = None
         try:
             opened = await self._opener.open(place, opening)
         finally:
             shelf.openings -= 1
-            self._openings -= 1
+            if not isinstance(opened, Link) or opened.wire.has_ended:
+                self._room.give_back()
             # Whatever came of it, the next in line may do better.
             self._wake(shelf)
         if isinstance(opened, Failure):
@@ -155,6 +156,10 @@ class LinkPool:
     def _gone(self, link: Link, shelf: _Shelf) -> None:
         shelf.links.remove(link)
         self._links.discard(link)
+        if link in self._closing:
+            self._closing.remove(link)
+        else:
+            self._room.give_back()
         if not self._links:
             self._empty.set()
         self._wake(shelf)
@@ -182,8 +187,9 @@ class LinkPool:
         return (link for link in self._links if not link.riders and not link.is_retired)
 
     def _evict(self) -> bool:
-        """Close the longest idle link to make room for another place."""
-        oldest = heapq.nsmallest(1, self._idle(), key=lambda link: link.used_at_s)
+        """Close the longest idle sixteenth to make room for another place."""
+        batch = len(self._links) // 16 + 1
+        oldest = heapq.nsmallest(batch, self._idle(), key=lambda link: link.used_at_s)
         for link in oldest:
             self._retire(link)
         return bool(oldest)
@@ -203,4 +209,6 @@ class LinkPool:
     def _retire(self, link: Link) -> None:
         link.is_retired = True
         if not link.riders:
+            self._closing.add(link)
+            self._room.give_back()
             link.wire.abort()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import resource
 import ssl
 from collections.abc import Iterator
 from time import monotonic
@@ -18,37 +17,30 @@ from weakref import WeakValueDictionary
 from connector.core.subscription import TlsIdentity
 from connector.webhook.connection import Connection
 from connector.webhook.origin import Origin
+from connector.webhook.room import Room
 from connector.webhook.target import Scheme, Target
 
 _REAP_EVERY_S = 1.0
-_FILE_LIMIT_SHARE = 0.8
 
 
 _Key = tuple[Scheme, str, int, TlsIdentity | None]
 
 
 class Pool:
-    """``connections_max`` is in all and is cut to 80 % of the process's soft limit of open files."""
+    """``room`` bounds connections in all, ``connections_per_origin_max`` those towards one origin."""
 
     def __init__(
-        self,
-        *,
-        connections_max: int,
-        connections_per_origin_max: int,
-        connection_life_ms: int,
-        idle_ms: int,
+        self, room: Room, *, connections_per_origin_max: int, connection_life_ms: int, idle_ms: int
     ) -> None:
-        file_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if file_limit != resource.RLIM_INFINITY:
-            connections_max = min(connections_max, int(file_limit * _FILE_LIMIT_SHARE))
-        self.connections_max = connections_max
+        self._room = room
+        room.share(self._evict)
         self._per_origin_max = connections_per_origin_max
         self._life_s = connection_life_ms / 1000
         self._idle_s = idle_ms / 1000
         # An origin lives as long as an endpoint or a connection, open or being opened, leads to it.
         self._origins: WeakValueDictionary[_Key, Origin[Connection]] = WeakValueDictionary()
         self._connections: set[Connection] = set()
-        # Retired, but open until the loop says that they are gone.
+        # Their room is given back, but they are open until the loop says that they are gone.
         self._closing: set[Connection] = set()
         self._claimed = 0
         self._reaper: asyncio.TimerHandle | None = None
@@ -76,9 +68,7 @@ class Pool:
 
     def claim(self, origin: Origin[Connection]) -> bool:
         """Reserve room for one more connection; ``False`` at a limit. Each claim is released once."""
-        if origin.claimed >= self._per_origin_max:
-            return False
-        if self._claimed - len(self._closing) >= self.connections_max and not self._evict():
+        if origin.claimed >= self._per_origin_max or not self._room.take():
             return False
         origin.claimed += 1
         self._claimed += 1
@@ -87,10 +77,8 @@ class Pool:
 
     def release(self, origin: Origin[Connection]) -> None:
         """Give back a claim: its connection is closed, or was never opened."""
-        origin.claimed -= 1
-        self._claimed -= 1
-        if not self._claimed:
-            self._empty.set()
+        self._room.give_back()
+        self._unclaim(origin)
 
     def add(self, connection: Connection) -> None:
         """Look after a connection that was opened on a claim."""
@@ -101,8 +89,11 @@ class Pool:
     def remove(self, connection: Connection) -> None:
         """Forget a closed connection and release its claim."""
         self._connections.discard(connection)
-        self._closing.discard(connection)
-        self.release(connection.origin)
+        if connection in self._closing:
+            self._closing.remove(connection)
+            self._unclaim(connection.origin)
+        else:
+            self.release(connection.origin)
 
     async def close(self) -> None:
         """Close all connections; returns when the last is gone."""
@@ -112,13 +103,19 @@ class Pool:
         if self._reaper is not None:
             self._reaper.cancel()
 
+    def _unclaim(self, origin: Origin[Connection]) -> None:
+        origin.claimed -= 1
+        self._claimed -= 1
+        if not self._claimed:
+            self._empty.set()
+
     def _idle(self) -> Iterator[Connection]:
         return (connection for connection in self._connections if connection in connection.origin.idle)
 
     def _evict(self) -> bool:
         """Close the longest idle sixteenth to make room for another origin. They are found by looking
         at all, which so many at a time make cheap."""
-        batch = self.connections_max // 16 + 1
+        batch = len(self._connections) // 16 + 1
         oldest = heapq.nsmallest(batch, self._idle(), key=lambda connection: connection.used_at_s)
         for connection in oldest:
             self._retire(connection)
@@ -127,10 +124,7 @@ class Pool:
     def _reap(self) -> None:
         now_s = monotonic()
         for connection in list(self._idle()):
-            if (
-                now_s - connection.used_at_s >= self._idle_s
-                or now_s - connection.opened_at_s >= self._life_s
-            ):
+            if now_s - connection.used_at_s >= self._idle_s or now_s - connection.opened_at_s >= self._life_s:
                 self._retire(connection)
         self._reaper = None
         if self._connections:
@@ -145,4 +139,5 @@ class Pool:
 
     def _close(self, connection: Connection) -> None:
         self._closing.add(connection)
+        self._room.give_back()
         connection.abort()

@@ -32,6 +32,7 @@ from connector.webhook.origin import Origin
 from connector.webhook.pool import Pool
 from connector.webhook.reply import ReplyFault
 from connector.webhook.resolver import AresLookup, Lookup, Resolver
+from connector.webhook.room import Room
 from connector.webhook.target import parse_target
 from connector.webhook.tls import TlsContexts
 
@@ -56,8 +57,8 @@ class WebhookSender:
     - ``allow_networks`` (none): networks that the guard lets pass, for receivers inside the cluster.
       ``localhost`` usually means both 127.0.0.0/8 and ::1/128.
     - ``extra_ca_file`` (none): PEM with the deployment's own authorities.
-    - ``connections_max`` (10,000): in all, never above 80 % of the soft limit of open files. At this
-      limit the longest idle connections are closed; if none is idle the failure is ``resources``.
+    - ``room`` (of its own): connections in all, of the other sender too. At this limit the longest idle ones
+      are closed; if none is idle, requests wait for one to the same host, or the failure is ``resources``.
     - ``connections_per_origin_max`` (256): towards one scheme, host and port. Beyond it requests wait
       for one, in order; a request whose deadline passes in that queue fails as ``resources``.
     - ``waiting_max`` (4,096): requests in such queues in all; beyond it the failure is ``resources``.
@@ -74,7 +75,7 @@ class WebhookSender:
         allow_http: bool = False,
         allow_networks: Sequence[str] = (),
         extra_ca_file: str | None = None,
-        connections_max: int = 10_000,
+        room: Room | None = None,
         connections_per_origin_max: int = 256,
         waiting_max: int = 4_096,
         idle_ms: int = 30_000,
@@ -90,7 +91,7 @@ class WebhookSender:
         self._resolver = Resolver(lookup or AresLookup(), budget_ms=lookup_budget_ms)
         self._opener = Opener(self._resolver, allowed=self._allowed)
         self._pool = Pool(
-            connections_max=connections_max,
+            room or Room(),
             connections_per_origin_max=connections_per_origin_max,
             connection_life_ms=connection_life_ms,
             idle_ms=idle_ms,
@@ -100,11 +101,6 @@ class WebhookSender:
         self._deadlines: Deadlines[Exchange] = Deadlines(self._expired)
         self._openings: set[asyncio.Task[Connection | Failure]] = set()
         self._is_closed = False
-
-    @property
-    def connections_max(self) -> int:
-        """The limit in force: as set, or less where the process may not open that many files."""
-        return self._pool.connections_max
 
     def endpoint(
         self,

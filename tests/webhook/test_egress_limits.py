@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from connector.core.outcome import Failure
 from connector.core.subscription import Egress
 from connector.webhook.egress_sender import EgressEndpoint, EgressSender
+from connector.webhook.room import Room
 from connector.webhook.router import SenderRouter
 from connector.webhook.sender import PreparedEndpoint, WebhookSender
 from tests.support.egress_senders import egress_senders
@@ -65,7 +67,7 @@ async def test_who_waits_for_a_connection_gets_it_or_fails_as_ours(make_sender: 
 
 
 async def test_at_the_limit_of_all_connections_an_idle_one_makes_room(make_sender: MakeSender) -> None:
-    sender = make_sender(links_max=1)
+    sender = make_sender(room=Room(1))
     async with (
         receiving(always(ok())) as one,
         receiving(always(ok())) as other,
@@ -79,6 +81,37 @@ async def test_at_the_limit_of_all_connections_an_idle_one_makes_room(make_sende
 
     assert outcomes == ["http-200"] * 3
     assert kind(none_left) == "resources"
+
+
+async def test_an_idle_connection_of_either_sender_makes_room_for_one_of_the_other(
+    make_sender: MakeSender,
+) -> None:
+    room = Room(40)
+    second = make_sender(room=room)
+    fast = WebhookSender(allow_http=True, allow_networks=["127.0.0.0/8"], room=room)
+    async with contextlib.AsyncExitStack() as stack:
+        receivers = [await stack.enter_async_context(receiving(always(ok()))) for _ in range(40)]
+        outcomes = []
+        for sender in (fast, second, fast, second):
+            outcomes += await asyncio.gather(*(post(sender, receiver.url()) for receiver in receivers))
+            assert room.taken <= 40
+        await fast.close()
+        await second.close()
+
+    assert [kind(outcome) for outcome in outcomes] == ["http-200"] * 160
+    assert room.taken == 0
+
+
+async def test_room_is_given_back_whatever_came_of_a_connection(make_sender: MakeSender) -> None:
+    room = Room(5)
+    sender = make_sender(room=room)
+    async with receiving(always(ok())) as receiver, receiving(Peer.closed) as hanging:
+        for url in ("http://127.0.0.1:1/", hanging.url(), receiver.url()):
+            await asyncio.gather(*(post(sender, url, timeout_ms=200) for _ in range(3)))
+        sender.cancel_all()
+        await sender.close()
+
+    assert room.taken == 0
 
 
 @pytest.mark.parametrize("limit", ["idle_ms", "connection_life_ms"])

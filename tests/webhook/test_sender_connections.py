@@ -15,6 +15,7 @@ import pytest
 
 from connector.core.outcome import Failure, Reply
 from connector.webhook.opener import failure_of
+from connector.webhook.room import Room
 from connector.webhook.sender import WebhookSender
 from tests.support.posting import FixedLookup, kind, post, start
 from tests.support.raw_receiver import Peer, Receiver, always, ok, receiving
@@ -91,7 +92,7 @@ async def test_a_full_queue_of_waiting_requests_refuses_more_at_once(make_sender
 
 
 async def test_idle_connections_make_room_for_other_origins(make_sender: Make) -> None:
-    sender = make_sender(connections_max=2)
+    sender = make_sender(room=Room(2))
     async with (
         receiving(always(ok())) as first,
         receiving(always(ok())) as second,
@@ -107,7 +108,7 @@ async def test_idle_connections_make_room_for_other_origins(make_sender: Make) -
 
 
 async def test_a_burst_to_many_origins_never_exceeds_the_limit_in_all(make_sender: Make) -> None:
-    sender = make_sender(connections_max=4)
+    sender = make_sender(room=Room(4))
     most = 0
 
     async def behave(peer: Peer) -> None:
@@ -125,7 +126,7 @@ async def test_a_burst_to_many_origins_never_exceeds_the_limit_in_all(make_sende
 
 
 async def test_no_room_in_all_and_none_idle_is_a_failure_of_ours(make_sender: Make) -> None:
-    sender = make_sender(connections_max=1)
+    sender = make_sender(room=Room(1))
     async with receiving(Peer.closed) as hanging, receiving(always(ok())) as other:
         (under_way,) = start_many(sender, hanging, 1, timeout_ms=300)
         outcome = await post(sender, other.url())
@@ -134,15 +135,15 @@ async def test_no_room_in_all_and_none_idle_is_a_failure_of_ours(make_sender: Ma
     assert outcome == Failure("resources", "the limit of connections is reached")
 
 
-async def test_connections_stay_below_four_fifths_of_the_limit_of_open_files(make_sender: Make) -> None:
+def test_connections_stay_below_four_fifths_of_the_limit_of_open_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
     try:
-        sender = make_sender(connections_max=10_000)
+        room = Room(10_000)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
-    assert sender.connections_max == 800
+    assert room.connections_max == 800
 
 
 async def test_running_out_of_file_descriptors_is_a_failure_of_ours(make_sender: Make) -> None:
@@ -259,7 +260,7 @@ async def test_an_address_that_is_silent_leaves_time_for_the_next(make_sender: M
 async def test_a_request_cancelled_before_its_connection_began_to_open_frees_its_place(
     make_sender: Make,
 ) -> None:
-    sender = make_sender(connections_max=1)
+    sender = make_sender(room=Room(1))
     async with receiving(always(ok())) as receiver:
         (cancelled,) = start_many(sender, receiver, 1)
         sender.cancel_all()
