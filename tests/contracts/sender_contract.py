@@ -342,7 +342,7 @@ class SenderContract(TlsContract, HostileContract):
         sender = make_sender()
         async with receiving(Peer.closed) as receiver:
             endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b")
-            outcomes = await asyncio.gather(*(start(sender, endpoint, timeout_ms=200) for _ in range(100)))
+            outcomes = await asyncio.gather(*(start(sender, endpoint, timeout_ms=1_000) for _ in range(100)))
             await asyncio.gather(*receiver.handlers)
 
         assert [kind(outcome) for outcome in outcomes] == ["timeout"] * 100

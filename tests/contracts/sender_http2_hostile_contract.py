@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from connector.core.outcome import Reply
-from tests.contracts.sender_hostile_contract import SENT_BYTES_MAX, SHORT_MS
+from tests.contracts.sender_hostile_contract import DEADLINE_MS, SENT_BYTES_MAX
 from tests.contracts.sender_tls_contract import server_tls
 from tests.support.http2_receiver import Http2Peer, frame, http2_receiving
 from tests.support.posting import LATE_MS, MakeSender, kind, post
@@ -149,18 +149,18 @@ THAT_WASTE_TIME = [
     Hostile("says that it will go away, and nothing more", says(lambda s: goaway(0x7FFF_FFFF)), "timeout"),
     Hostile(
         "a byte of the body at a time",
-        dribbles(head, *[lambda s: body(s, b"x")] * 24),
+        dribbles(head, *[lambda s: body(s, b"x")] * 48),
         "timeout",
     ),
     Hostile(
         "a byte of a frame at a time",
-        dribbles(nothing, *[lambda s, at=at: head(s, bytes(50))[at : at + 1] for at in range(24)]),
+        dribbles(nothing, *[lambda s, at=at: head(s, bytes(50))[at : at + 1] for at in range(48)]),
         "timeout",
     ),
-    Hostile("pings now and then", dribbles(nothing, *[lambda s: frame(PING, bytes(8))] * 24), "timeout"),
+    Hostile("pings now and then", dribbles(nothing, *[lambda s: frame(PING, bytes(8))] * 48), "timeout"),
     Hostile(
         "100 continue now and then",
-        dribbles(nothing, *[lambda s: head(s, literal(b":status", b"100"))] * 24),
+        dribbles(nothing, *[lambda s: head(s, literal(b":status", b"100"))] * 48),
         "timeout",
     ),
 ]
@@ -396,11 +396,11 @@ class Http2HostileContract:
                 if is_kept:
                     await post(sender, receiver.url())
                 started_s = monotonic()
-                outcome = await post(sender, receiver.url(), timeout_ms=SHORT_MS)
+                outcome = await post(sender, receiver.url(), timeout_ms=DEADLINE_MS)
                 took_ms = (monotonic() - started_s) * 1000
                 await asyncio.wait_for(receiver.peers[0].gone.wait(), 5)
                 after = await post(sender, receiver.url())
-            return kind(outcome), SHORT_MS <= took_ms < SHORT_MS + LATE_MS, after
+            return kind(outcome), DEADLINE_MS <= took_ms < DEADLINE_MS + LATE_MS, after
 
         found = await asyncio.gather(*map(met, THAT_WASTE_TIME))
 

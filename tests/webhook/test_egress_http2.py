@@ -358,7 +358,7 @@ async def test_a_hundred_hanging_requests_leave_nothing_behind(
 ) -> None:
     async with http2_receiving(lambda peer, stream: None, server_tls(authority, "127.0.0.1")) as receiver:
         endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b", egress=HTTP2)
-        outcomes = await asyncio.gather(*(start(sender, endpoint, timeout_ms=500) for _ in range(100)))
+        outcomes = await asyncio.gather(*(start(sender, endpoint, timeout_ms=1_000) for _ in range(100)))
         await asyncio.gather(*receiver.handlers)
 
     assert [kind(outcome) for outcome in outcomes] == ["timeout"] * 100
