@@ -119,6 +119,11 @@ class DrySender:
         )
         asyncio.get_running_loop().call_soon(done, context, Reply(200))
 
+    async def reach(self, endpoint: Endpoint, timeout_ms: int) -> Failure | None:
+        """Everybody is there, since nobody is sent to."""
+        del endpoint, timeout_ms
+        return None
+
     def cancel_all(self) -> None:
         """Nothing is ever under way."""
 

@@ -95,7 +95,8 @@ def _http_server(settings: Settings, service: Service) -> HttpServer:
 
     def readiness() -> Readiness:
         reasons = service.unready()
-        return Readiness(is_ready=not reasons, reasons=reasons)
+        holds = service.worker.held() if service.worker is not None else {}
+        return Readiness(is_ready=not reasons, reasons=reasons, holds=holds)
 
     return HttpServer(
         settings.http.host,

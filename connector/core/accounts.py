@@ -55,7 +55,8 @@ class Accounts:
     ``filtered`` records matched no subscription; ``skipped`` ones have no event by their topic's
     policy; both are among the settled. ``letters_unreadable`` lie in the parked topic, and are not among
     the records read. ``attempts`` counts accepted replies by
-    status (an int) and failures by error class, ``to_tiers`` by tier (delay in ms), ``dead`` by reason.
+    status (an int) and failures by error class, ``probes`` what came of connections made to ask whether a
+    hold may end: ``reached``, or a kind of failure. ``to_tiers`` counts by tier (delay in ms), ``dead`` by reason.
     """
 
     records_read: int = 0
@@ -81,6 +82,7 @@ class Accounts:
     diverted: Counter[str] = field(default_factory=Counter)
 
     attempts: Counter[int | str] = field(default_factory=Counter)
+    probes: Counter[str] = field(default_factory=Counter)
     bodies_changed: int = 0
     late_answers: int = 0
     writes_failed: Counter[str] = field(default_factory=Counter)

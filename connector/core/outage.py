@@ -1,20 +1,25 @@
 """Whether the fault is ours: names and connections that fail across many hosts at once.
 
 When DNS is down or egress is cut, every endpoint looks dead. Walking all their ladders to the dead letters
-would bill the world for our fault, so intake is held instead. Held is half-open: a few deliveries go on,
-and the first that gets through lifts it. After a quarter of an hour it lifts anyway and failures are
-ordinary again, until something got through: a hold must not become an outage of its own.
+would bill the world for our fault, so intake is held instead, while a few hosts are probed: the first that
+is reached lifts it. After a quarter of an hour it lifts anyway and failures are ordinary again, until
+somebody was reached: a hold must not become an outage of its own.
 
 Only hosts that answered within the last hour say anything about us; one that never did, or has been gone for
-long, is an ordinary failure, and so is a handful of dead ones. A host counts once, by its last attempt within
-half a minute: so a busy one weighs no more than a quiet one, and nobody has to wait until older successes are
-forgotten while breakers open. Holding intake is the engine's.
+long, is an ordinary failure, and so is a handful of dead ones. Nor does one that has not answered since the
+last hold was lifted: what still fails then is not ours, and the few that work would be held again and again
+for the many that do not. A host counts once, by its last attempt within half a minute: so a busy one weighs
+no more than a quiet one, and nobody has to wait until older successes are forgotten while breakers open.
+Holding intake, and probing, is the engine's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final
+
+UNREACHABLE: Final = "unreachable"
+"""The reason of such a hold; those of others are kinds of failure."""
 
 HOSTS_MIN: Final = 10
 WINDOW_MS: Final = 30_000
@@ -39,7 +44,7 @@ class Outage:
         "_failed",
         "_held_until_ms",
         "_is_tripped",
-        "_probed",
+        "_lifted_ms",
         "_probed_ms",
         "_reached",
         "_tried",
@@ -52,15 +57,15 @@ class Outage:
         self._is_tripped = False  # held, or was and nothing got through since
         self._reached: dict[str, int] = {}  # host → when last, oldest first
         self._failed: dict[str, int] = {}  # proven host whose last attempt failed → when, oldest first
-        self._probed: set[str] = set()
-        self._tried: set[str] = set()  # all that were probed in this hold
+        self._lifted_ms = _NEVER_MS  # when a hold was lifted last
+        self._tried: set[str] = set()  # probed in this hold, of those not all
         self._probed_ms = 0
 
     def observe(self, host: str, *, is_reached: bool, now_ms: int) -> None:
-        """An attempt at ``host`` ended: with a reply of any kind, or for want of a name or a connection."""
+        """An attempt at ``host``, or a probe, ended: it was met, or there was no name or no connection."""
         if is_reached:
             self._count_reply(host, now_ms)
-        elif not self._is_tripped and now_ms - self._reached.get(host, _NEVER_MS) < PROVEN_MS:
+        elif not self._is_tripped and self._is_proven(host, now_ms):
             self._failed.pop(host, None)
             self._failed[host] = now_ms
             self._judge(now_ms)
@@ -69,22 +74,22 @@ class Outage:
         """Whether failures are taken for our own."""
         return now_ms < self._held_until_ms
 
-    def may_probe(self, host: str, now_ms: int) -> bool:
-        """While held: whether one delivery to ``host`` may go. True for three proven hosts every five
-        seconds, once each; whoever asks must send."""
-        if now_ms - self._probed_ms >= PROBE_EVERY_MS:
-            self._probed_ms = now_ms
-            self._probed.clear()
-        if len(self._probed) == PROBE_HOSTS or host in self._probed or host not in self._reached:
-            return False
-        self._probed.add(host)
-        self._tried.add(host)
-        return True
+    def probes(self, hosts: Collection[str], now_ms: int) -> list[str]:
+        """While held: which of ``hosts`` to probe now. Three every five seconds, those that answered last
+        first, and each once before any comes again; whoever asks must probe them."""
+        if now_ms - self._probed_ms < PROBE_EVERY_MS:
+            return []
+        self._probed_ms = now_ms
+        proven = [host for host in reversed(self._reached) if host in hosts]
+        if self._tried.issuperset(proven):
+            self._tried.clear()
+        chosen = [host for host in proven if host not in self._tried][:PROBE_HOSTS]
+        self._tried.update(chosen)
+        return chosen
 
-    def lacks_probes(self, hosts: Iterable[str]) -> bool:
-        """While held: whether, of the ``hosts`` that could be probed now, fewer than three proven ones are
-        still untried in this hold. Those that were tried in vain may be dead, whatever ails us."""
-        return len((self._reached.keys() & hosts) - self._tried) < PROBE_HOSTS
+    def _is_proven(self, host: str, now_ms: int) -> bool:
+        reached_ms = self._reached.get(host, _NEVER_MS)
+        return now_ms - reached_ms < PROVEN_MS and reached_ms >= self._lifted_ms
 
     def _count_reply(self, host: str, now_ms: int) -> None:
         self._failed.pop(host, None)
@@ -93,7 +98,7 @@ class Outage:
         if len(self._reached) > HOSTS_MAX:
             del self._reached[next(iter(self._reached))]
         if self._is_tripped:
-            self._lift()
+            self._lift(now_ms)
 
     def _judge(self, now_ms: int) -> None:
         since_ms = now_ms - WINDOW_MS
@@ -105,7 +110,6 @@ class Outage:
         self._is_tripped = True
         self._held_until_ms = now_ms + HOLD_MAX_MS
         self._probed_ms = now_ms
-        self._probed.clear()
         self._tried.clear()
         self.why = (
             f"{failed} of the {failed + answered} hosts that were tried last, and answered within the hour, "
@@ -124,8 +128,9 @@ class Outage:
                     return None
         return answered
 
-    def _lift(self) -> None:
+    def _lift(self, now_ms: int) -> None:
         self.why = ""
+        self._lifted_ms = now_ms
         self._is_tripped = False
         self._held_until_ms = 0
         self._failed.clear()

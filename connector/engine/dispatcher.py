@@ -8,6 +8,7 @@ in flight, or in the outbox, until it is settled or given back.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -28,7 +29,8 @@ from connector.engine.lanes import Lanes
 from connector.engine.outage_watch import OutageWatch
 from connector.engine.outbox import Outbox
 from connector.engine.places import Places
-from connector.engine.ports import Clock, Log, Sender
+from connector.engine.ports import Clock, Log, Sender, Spawn
+from connector.engine.probes import Probes
 from connector.engine.settlement import Settlement
 
 
@@ -62,6 +64,7 @@ class Dispatcher:
         outage: Outage,
         news: News,
         operator: Operator,
+        spawn: Spawn,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -77,7 +80,6 @@ class Dispatcher:
         self._log = log
         self._places = Places(
             in_flight_max=limits.in_flight_max,
-            host_in_flight_max=limits.host_in_flight_max,
             clock=clock,
             start=self._start,
         )
@@ -94,8 +96,7 @@ class Dispatcher:
             outage=outage,
             lanes=lanes,
             places=self._places,
-            accounts=accounts,
-            start=self._start,
+            probes=Probes(sender, accounts, spawn),
             clock=clock,
             log=log,
             on_open=self._opened,
@@ -109,10 +110,10 @@ class Dispatcher:
 
     def has_room(self) -> bool:
         """Whether another record's deliveries may be taken. Once full, there is room again at three
-        quarters, so that pumps are not woken for every single place. While the fault is ours, there is room
-        for a trickle at most."""
+        quarters, so that pumps are not woken for every single place. There is none while the fault is
+        ours."""
         letters = len(self._outbox.outgoing)
-        if (letters and self._outbox.blocked) or (self._watch.why and not self._watch.may_take):
+        if (letters and self._outbox.blocked) or self._watch.why:
             return False
         in_hand = self._places.waiting + len(self._places.flying) + letters
         bound = self._in_hand_max * 3 // 4 if self._is_full else self._in_hand_max
@@ -131,8 +132,23 @@ class Dispatcher:
 
     @property
     def outage(self) -> str:
-        """Why nothing is sent but probes, while the fault seems to be ours; empty otherwise."""
+        """Why nothing is sent, while the fault seems to be ours; empty otherwise."""
         return self._watch.why
+
+    @property
+    def outage_reason(self) -> str:
+        """The same in one word: ``unreachable``, ``resources`` or ``proxy``."""
+        return self._watch.reason
+
+    @property
+    def holds(self) -> dict[str, str]:
+        """What cannot be sent now for a fault of ours, and why."""
+        return self._watch.holds
+
+    @property
+    def hosts_at_rest(self) -> Counter[str]:
+        """How many hosts are not sent to for a fault of our own, by its kind."""
+        return Counter(rest.reason for rest in self._watch.own.hosts.values())
 
     def deliveries_in_hand(self) -> int:
         """Counted where they are held: queued, in flight, and being written."""
@@ -193,8 +209,6 @@ class Dispatcher:
         self._unix_ms = self._clock.now_ms() - now_ms
         self._watch.look()
         if self._watch.why:
-            if self._watch.may_take:
-                self._settlement.make_room()
             return
         self._exclusion.look()
         overdue_ms = now_ms - self._wait_max_ms
@@ -332,9 +346,10 @@ class Dispatcher:
             outcome = trail_of(delivery).without_doubt(outcome)
         self._watch.observe(delivery.host, answer, monotonic_ms)
         is_put_back = False
-        if self._watch.why and isinstance(answer, Failure) and isinstance(outcome, Deferred):
-            outcome = replace(outcome, is_counted=False)
-            is_put_back = self._may_wait_here(delivery)
+        if isinstance(answer, Failure) and isinstance(outcome, Deferred):
+            if self._watch.why:
+                outcome = replace(outcome, is_counted=False)
+            is_put_back = not outcome.is_counted and self._may_wait_here(delivery)
         has_changed = lane.failed(delivery, outcome, now_ms, monotonic_ms)
         self._places.vacate(delivery)
         if delivery in self._abandoned:

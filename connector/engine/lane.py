@@ -41,16 +41,27 @@ PROVEN_MS = 60_000
 
 @dataclass(slots=True, eq=False)
 class Host:
-    """What all lanes to one scheme, host and port share: ``in_flight`` POSTs, and the lanes that wait because
-    it is full. Until ``quiet_until_ms`` (monotonic) it is no news that it answers."""
+    """What all lanes to one scheme, host and port by one ``way`` (a proxy, or directly) share: ``in_flight``
+    POSTs, of which there may be ``in_flight_max``, and the lanes that wait because it is full. While it is
+    *at rest* there may be none. Until ``quiet_until_ms`` (monotonic) it is no news that it answers."""
 
     name: str
+    way: str
+    limit: int
+    in_flight_max: int = field(init=False)
     in_flight: int = 0
     quiet_until_ms: int = 0
     line: deque[Lane] = field(default_factory=deque)
 
+    def __post_init__(self) -> None:
+        self.in_flight_max = self.limit
 
-NOWHERE = Host("")
+    @property
+    def is_at_rest(self) -> bool:
+        return self.in_flight_max < self.limit
+
+
+NOWHERE = Host("", "", 0)
 """Where a delivery leads that was not started yet."""
 
 
@@ -372,7 +383,7 @@ class Lane:
 
     def drain_estimate_ms(self, now_ms: int) -> int | None:
         """How long what waits here will take at the recent pace; ``None`` when nothing moves."""
-        if self.is_stalled(now_ms):
+        if self.host.is_at_rest or self.is_stalled(now_ms):
             return None
         rate = self.rate_per_s(now_ms)
         return min(ESTIMATE_MAX_MS, int(self.waiting * 1_000 / rate)) if rate else ESTIMATE_MAX_MS

@@ -6,8 +6,7 @@ deliveries and never touches what is in flight.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from urllib.parse import urlsplit
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from connector.core.breaker import BreakerRules
 from connector.core.composer import Composer
@@ -26,13 +25,15 @@ class Lanes:
         compile_lane: Callable[[Subscription], Composer],
         *,
         breaker: BreakerRules,
+        host_in_flight_max: int,
         clock: Clock,
     ) -> None:
         self._sender = sender
+        self._host_in_flight_max = host_in_flight_max
         self._clock = clock
         self._compile = compile_lane
         self._breaker = breaker
-        self._hosts: dict[str, Host] = {}
+        self._hosts: dict[tuple[str, str], Host] = {}  # by place and way
         self._by_id: dict[str, Lane] = {}
         self.matching: Callable[[str], Sequence[Lane]] = Matcher[Lane](()).match
         """The lanes whose subscription wants events of a type, in file order."""
@@ -43,6 +44,11 @@ class Lanes:
 
     def __len__(self) -> int:
         return len(self._by_id)
+
+    @property
+    def hosts(self) -> Collection[Host]:
+        """Where they lead to."""
+        return self._hosts.values()
 
     def get(self, subscription_id: str) -> Lane | None:
         return self._by_id.get(subscription_id)
@@ -58,21 +64,21 @@ class Lanes:
             lane = self._by_id.get(one.id)
             if lane is None:
                 composer, endpoint = self._prepare(one)
-                lane = Lane(one, composer, endpoint, self._host(one), self._breaker)
+                lane = Lane(one, composer, endpoint, self._host(endpoint), self._breaker)
                 self._share_of(lane)
             elif lane.subscription != one:
                 changes.append((lane, one, *self._prepare(one)))
             lanes[one.id] = lane
         for lane, subscription, composer, endpoint in changes:
             bucket = lane.bucket
-            lane.change(subscription, composer, endpoint, self._host(subscription), self._clock.now_ms())
+            lane.change(subscription, composer, endpoint, self._host(endpoint), self._clock.now_ms())
             if lane.bucket is not bucket:
                 self._share_of(lane)
         removed = [lane for id_, lane in self._by_id.items() if id_ not in lanes]
         for lane in removed:
             lane.is_live = False
         self._by_id = lanes
-        self._hosts = {lane.host.name: lane.host for lane in lanes.values()}
+        self._hosts = {(lane.endpoint.place, lane.endpoint.way): lane.host for lane in lanes.values()}
         self.matching = Matcher((lane.subscription.events, lane) for lane in self._by_id.values()).match
         return removed + [lane for lane in self._by_id.values() if lane.subscription.paused and lane.waiting]
 
@@ -97,7 +103,10 @@ class Lanes:
         )
         return composer, endpoint
 
-    def _host(self, subscription: Subscription) -> Host:
-        url = urlsplit(subscription.url)
-        name = f"{url.scheme}://{url.netloc}".lower()
-        return self._hosts.setdefault(name, Host(name))
+    def _host(self, endpoint: Endpoint) -> Host:
+        place, way = endpoint.place, endpoint.way
+        host = self._hosts.get((place, way))
+        if host is None:
+            name = f"{place} through {way}" if way else place
+            host = self._hosts[place, way] = Host(name, way, self._host_in_flight_max)
+        return host

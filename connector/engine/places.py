@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from connector.engine.lane import Delivery, Lane
+from connector.engine.lane import Delivery, Host, Lane
 from connector.engine.ports import Clock
 
 UNPROVEN_SHARE: Final = 4
@@ -34,11 +34,8 @@ class Places:
     and lacks nothing is in none but the general one: ``tests/engine/test_places.py``.
     """
 
-    def __init__(
-        self, *, in_flight_max: int, host_in_flight_max: int, clock: Clock, start: Callable[[Delivery], None]
-    ) -> None:
+    def __init__(self, *, in_flight_max: int, clock: Clock, start: Callable[[Delivery], None]) -> None:
         self._in_flight_max = in_flight_max
-        self._host_in_flight_max = host_in_flight_max
         self._unproven_max = max(1, in_flight_max // UNPROVEN_SHARE)
         self._clock = clock
         self._start = start
@@ -58,7 +55,7 @@ class Places:
             or lane.queue
             or lane.retries
             or len(self.flying) >= self._in_flight_max
-            or lane.host.in_flight >= self._host_in_flight_max
+            or lane.host.in_flight >= lane.host.in_flight_max
             or not (lane.is_proven or self._unproven < self._unproven_max)
         ):
             return False
@@ -66,13 +63,6 @@ class Places:
             if lane.in_flight >= lane.pace.limit:
                 return False
         elif not lane.has_place(self._clock.now_ms()):
-            return False
-        return lane.bucket is None or not lane.bucket.take(self._clock.monotonic_ms())
-
-    def may_probe(self, lane: Lane) -> bool:
-        """While closed: whether one that waits there may start all the same, as far as the lane itself is
-        asked; a token of its rate limit is then used."""
-        if not lane.waiting or not lane.has_place(self._clock.now_ms()):
             return False
         return lane.bucket is None or not lane.bucket.take(self._clock.monotonic_ms())
 
@@ -115,6 +105,11 @@ class Places:
             lane.line = self.line
             self.line.append(lane)
 
+    def reopen(self, host: Host) -> None:
+        """It is no longer at rest: those that waited for that move up, one after the other."""
+        if host.line:
+            self._move_up(host.line)
+
     def line_up_anew(self, lanes: Iterable[Lane]) -> None:
         """These are all lanes there are now, and some may lead elsewhere: whoever has something to start
         lines up again."""
@@ -150,7 +145,7 @@ class Places:
         """Whether ``lane`` may start one now; else it waits for what it lacks, if that is shared."""
         if not lane.waiting or not lane.has_place(self._clock.now_ms()):
             return False  # its own answers, or its next delivery, line it up again
-        if lane.host.in_flight >= self._host_in_flight_max:
+        if lane.host.in_flight >= lane.host.in_flight_max:
             self._wait_in(lane.host.line, lane)
         elif not lane.is_proven and self._unproven >= self._unproven_max:
             self._wait_in(self._suspects if lane.has_failed else self._untried, lane)
@@ -170,7 +165,7 @@ class Places:
         """``lane`` has had its turn. It may have been moved up and have started nothing, or have proven
         itself meanwhile and not used what it was moved up for: what is free is for the next in line."""
         host = lane.host
-        if host.line and host.in_flight < self._host_in_flight_max:
+        if host.line and host.in_flight < host.in_flight_max:
             self._move_up(host.line)
         if self._unproven < self._unproven_max and (self._untried or self._suspects):
             self._move_up_unproven()

@@ -254,9 +254,14 @@ class Decoder(Protocol):
 
 class Endpoint(Protocol):
     """Where a subscription's deliveries go: URL, prepared request head, connection pool.
-    Opaque to the engine; made by :meth:`Sender.endpoint`."""
+    Opaque to the engine; made by :meth:`Sender.endpoint`.
+
+    ``place`` is scheme, host and port as the sender reads them: one text for all spellings of a place.
+    ``way`` is the proxy through which POSTs leave, by one name; empty: directly."""
 
     url: str
+    place: str
+    way: str
 
 
 class Sender(Protocol):
@@ -287,6 +292,9 @@ class Sender(Protocol):
         """POST ``body`` with ``headers`` (encoded lines, each ended by CRLF) added to the prepared
         head. ``done(context, reply_or_failure)`` is called exactly once, at the deadline at the
         latest, never before ``post`` returns."""
+
+    async def reach(self, endpoint: Endpoint, timeout_ms: int) -> Failure | None:
+        """Open a connection as for a delivery, send nothing, and close it: why there is none, or ``None``."""
 
     def cancel_all(self) -> None:
         """Abort every request under way; each ``done`` gets a ``reset`` failure."""

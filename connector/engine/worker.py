@@ -91,7 +91,13 @@ class Worker:
         self._has_started = False
         self._is_stopping = False
         settlement = Settlement(self.accounts)
-        self.lanes = Lanes(sender, compile_composer, breaker=limits.breaker, clock=clock)
+        self.lanes = Lanes(
+            sender,
+            compile_composer,
+            breaker=limits.breaker,
+            host_in_flight_max=limits.dispatch.host_in_flight_max,
+            clock=clock,
+        )
         self._board = board
         self.presence = Presence(board, clock, worker_id)
         self.share = 0.0
@@ -124,6 +130,7 @@ class Worker:
             outage=Outage(),
             news=self.knowledge,
             operator=self._operator_events,
+            spawn=self._tasks.spawn,
             clock=clock,
             log=log,
         )
@@ -247,8 +254,8 @@ class Worker:
         self._operator_events.close()
         await self._board.close()
         await self._writer.close()
+        await self._tasks.close()  # probes among them, which use the sender
         await self._sender.close()
-        await self._tasks.close()
 
     def hurry(self) -> None:
         """End the drain now, and wait no longer for the broker than a healthy one needs."""
@@ -299,11 +306,9 @@ class Worker:
         return reasons
 
     def held(self) -> dict[str, str]:
-        """Partitions that wait for an operator, and why; the registry while it cannot be reached, and the
-        endpoints while none of them can."""
+        """Partitions that wait for an operator, and why; the registry while it cannot be reached; sending
+        while nothing can be, else each way by which nothing can."""
         held = {str(flow.tp): flow.held for pump in self.pumps for flow in pump.flows if flow.held}
         if self.schemas.unreachable:
             held["registry"] = self.schemas.unreachable
-        if self.dispatcher.outage:
-            held["endpoints"] = self.dispatcher.outage
-        return held
+        return held | self.dispatcher.holds

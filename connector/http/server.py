@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import uvicorn
 from starlette.applications import Starlette
@@ -31,10 +31,12 @@ IDLE_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether work can be taken on, and if not, why: one sentence per reason."""
+    """Whether work can be taken on, and if not, why: one sentence per reason. ``holds`` says what waits all
+    the same, and why: none of it is cured by taking this process for unready."""
 
     is_ready: bool
     reasons: Sequence[str] = ()
+    holds: Mapping[str, str] = field(default_factory=dict)
 
 
 class CannotListen(RuntimeError):
@@ -134,7 +136,8 @@ def _app(
         del request
         now = readiness()
         return JSONResponse(
-            {"ready": now.is_ready, "reasons": list(now.reasons)}, status_code=200 if now.is_ready else 503
+            {"ready": now.is_ready, "reasons": list(now.reasons), "holds": dict(now.holds)},
+            status_code=200 if now.is_ready else 503,
         )
 
     async def exposition(request: Request) -> Response:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from connector.core.accounts import LATENCY_BOUNDS_MS, Accounts, Histogram, InHand
 from connector.core.breaker import RETRY_AFTER, Breaker
+from connector.core.outage import UNREACHABLE
 from connector.core.units import format_duration_ms
 from connector.engine.worker import Worker
 from connector.telemetry.metrics import Buckets, Metric, Sample
@@ -60,6 +61,12 @@ DELIVERIES_IN_HAND = _gauge("deliveries_in_hand", "Deliveries taken and not yet 
 
 DIVERTED = _counter("deliveries_diverted", "Deliveries sent to a tier without an attempt.", "why")
 ATTEMPTS = _counter("attempts", "Requests by how they ended: an HTTP status or a kind of failure.", "result")
+PROBES = _counter(
+    "probes",
+    "Connections made to find out whether a hold for a fault of our own may end: reached, or a kind of "
+    "failure.",
+    "result",
+)
 ATTEMPT_SECONDS = _histogram("attempt_seconds", "From the start of a request to its reply.")
 FRESHNESS_SECONDS = _histogram(
     "freshness_seconds", "From the record's timestamp to the acceptance of a first attempt."
@@ -101,6 +108,7 @@ def account_samples(accounts: Accounts, in_hand: InHand) -> Iterator[Sample]:
     yield Sample(DELIVERIES_IN_HAND, in_hand.deliveries)
     yield from _by_label(DIVERTED, accounts.diverted)
     yield from _by_label(ATTEMPTS, accounts.attempts)
+    yield from _by_label(PROBES, accounts.probes)
     yield Sample(ATTEMPT_SECONDS, _in_seconds(accounts.attempt_ms))
     yield Sample(FRESHNESS_SECONDS, _in_seconds(accounts.freshness_ms))
     yield Sample(BODIES_CHANGED, accounts.bodies_changed)
@@ -174,10 +182,17 @@ SUBSCRIPTIONS_DISABLED = _gauge(
     "subscriptions_disabled",
     "Subscriptions disabled because their endpoint failed for days; they are parked. Alert on it.",
 )
-ENDPOINTS_UNREACHABLE = _gauge(
-    "endpoints_unreachable",
-    "1 while names or connections fail across many hosts at once: reading holds and a few are probed. "
+SENDING_HELD = _gauge(
+    "sending_held",
+    "1 while nothing can be sent and reading holds: names or connections fail across many hosts at once "
+    "(unreachable), descriptors, ports or memory are used up (resources), or the proxy fails. Alert on it.",
+    "reason",
+)
+HOSTS_AT_REST = _gauge(
+    "hosts_at_rest",
+    "Hosts that nothing is sent to for a fault of our own (resources or proxy) until a probe comes about. "
     "Alert on it.",
+    "reason",
 )
 RATE_LIMIT_SHARE = _gauge(
     "rate_limit_share_ratio",
@@ -224,7 +239,11 @@ def isolation_samples(worker: Worker) -> Iterator[Sample]:
     yield Sample(LANES_PROVEN, proven)
     yield Sample(SUBSCRIPTIONS_PAUSED, paused)
     yield Sample(SUBSCRIPTIONS_DISABLED, disabled)
-    yield Sample(ENDPOINTS_UNREACHABLE, bool(worker.dispatcher.outage))
+    reason, resting = worker.dispatcher.outage_reason, worker.dispatcher.hosts_at_rest
+    for label in (UNREACHABLE, "resources", "proxy"):
+        yield Sample(SENDING_HELD, reason == label, (label,))
+    for kind in ("resources", "proxy"):
+        yield Sample(HOSTS_AT_REST, resting[kind], (kind,))
     yield Sample(RATE_LIMIT_SHARE, worker.share)
     yield Sample(WORKERS_ALIVE, len(worker.presence.live()))
     yield Sample(NEWS_UNREADABLE, worker.knowledge.faults)

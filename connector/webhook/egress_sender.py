@@ -35,7 +35,7 @@ from connector.webhook.place import Place, Proxy
 from connector.webhook.proxy import parse_proxy
 from connector.webhook.resolver import AresLookup, Lookup, Resolver
 from connector.webhook.room import Room
-from connector.webhook.target import parse_target
+from connector.webhook.target import Target, parse_target
 from connector.webhook.tls import TlsContexts
 
 _Header = tuple[bytes, bytes]
@@ -44,13 +44,21 @@ _Header = tuple[bytes, bytes]
 class EgressEndpoint:
     """An endpoint of :class:`EgressSender`: where to, by which way, and the headers that stay."""
 
-    __slots__ = ("headers", "origin", "place", "target", "url")
+    __slots__ = ("headers", "origin", "place", "request_url", "url", "way")
 
-    def __init__(self, url: str, place: Place, target: httpcore.URL, headers: Sequence[_Header]) -> None:
+    def __init__(
+        self,
+        url: str,
+        target: Target,
+        origin: Place,
+        request_url: httpcore.URL,
+        headers: Sequence[_Header],
+    ) -> None:
         self.url = url
-        self.place = place
-        self.origin = place
-        self.target = target
+        self.place = target.place
+        self.way = origin.proxy.name if origin.proxy is not None else ""
+        self.origin = origin
+        self.request_url = request_url
         self.headers = headers
 
 
@@ -163,6 +171,7 @@ class EgressSender:
         path = f"{target.scheme}://{target.authority}{target.path}" if is_forwarded else target.path
         return EgressEndpoint(
             url,
+            target,
             place,
             httpcore.URL(
                 scheme=place.origin.scheme, host=place.origin.host, port=place.origin.port, target=path
@@ -182,11 +191,10 @@ class EgressSender:
         """See :meth:`connector.engine.ports.Sender.post`."""
         prepared = cast(EgressEndpoint, endpoint)
         length = (b"Content-Length", b"%d" % len(body))
-        request = httpcore.Request(
-            b"POST", prepared.target, headers=[*prepared.headers, *_fields(headers), length], content=body
-        )
+        fields = [*prepared.headers, *_fields(headers), length]
+        request = httpcore.Request(b"POST", prepared.request_url, headers=fields, content=body)
         deadline_s = monotonic() + timeout_ms / 1000
-        errand = _Errand(prepared.place, request, len(body), deadline_s, context, done)
+        errand = _Errand(prepared.origin, request, len(body), deadline_s, context, done)
         self._sending_bytes += errand.body_bytes
         errand.slot = self._deadlines.add(errand, deadline_s)
         if self._is_closed:
@@ -203,10 +211,10 @@ class EgressSender:
         there is none, or ``None``."""
         prepared = cast(EgressEndpoint, endpoint)
         deadline_s = monotonic() + timeout_ms / 1000
-        errand = _Errand(prepared.place, _NOTHING, 0, deadline_s, None, lambda *_: None)
+        errand = _Errand(prepared.origin, _NOTHING, 0, deadline_s, None, lambda *_: None)
         try:
             async with asyncio.timeout(timeout_ms / 1000):
-                opened = await self._opener.open(prepared.place, errand)
+                opened = await self._opener.open(prepared.origin, errand)
         except TimeoutError:
             return self._late(errand)
         if isinstance(opened, Failure):

@@ -33,17 +33,19 @@ from connector.webhook.pool import Pool
 from connector.webhook.reply import ReplyFault
 from connector.webhook.resolver import AresLookup, Lookup, Resolver
 from connector.webhook.room import Room
-from connector.webhook.target import parse_target
+from connector.webhook.target import Target, parse_target
 from connector.webhook.tls import TlsContexts
 
 
 class PreparedEndpoint:
     """An endpoint of :class:`WebhookSender`: where to, and the part of the request that stays."""
 
-    __slots__ = ("head", "origin", "url")
+    __slots__ = ("head", "origin", "place", "url", "way")
 
-    def __init__(self, url: str, origin: Origin[Connection], head: bytes) -> None:
+    def __init__(self, url: str, target: Target, origin: Origin[Connection], head: bytes) -> None:
         self.url = url
+        self.place = target.place
+        self.way = ""
         self.origin = origin
         self.head = head
 
@@ -117,7 +119,7 @@ class WebhookSender:
         target = parse_target(url, allow_http=self._allow_http, allowed=self._allowed)
         head = request_head(target, headers=headers, content_type=content_type)
         context = self._contexts.context(tls) if target.scheme == "https" else None
-        return PreparedEndpoint(url, self._pool.origin(target, tls, context), head)
+        return PreparedEndpoint(url, target, self._pool.origin(target, tls, context), head)
 
     def post(
         self,

@@ -56,6 +56,12 @@ class Target:
     literal: Address | None
 
     @property
+    def place(self) -> str:
+        """Scheme, host and port: one text for all spellings of a place."""
+        host = f"[{self.host}]" if isinstance(self.literal, IPv6Address) else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    @property
     def authority(self) -> str:
         """The value of ``Host``: the port is named unless it is the scheme's own."""
         host = f"[{self.host}]" if isinstance(self.literal, IPv6Address) else self.host

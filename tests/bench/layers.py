@@ -296,13 +296,17 @@ class _Accepting:
         for done, context in answers:
             done(context, self._accepted)
 
+    async def reach(self, endpoint: Endpoint, timeout_ms: int) -> Failure | None:
+        return None
+
     def cancel_all(self) -> None: ...
     async def close(self) -> None: ...
 
 
 class _Target:
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url = self.place = url
+        self.way = ""
 
 
 class _Silence:

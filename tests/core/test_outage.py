@@ -47,24 +47,6 @@ def test_ten_proven_hosts_that_all_fail_hold() -> None:
     )
 
 
-def test_three_proven_hosts_that_were_not_tried_yet_are_probes_enough() -> None:
-    outage = held()
-
-    assert outage.lacks_probes(["h0.example", "h1.example", "unknown.example"])
-    assert not outage.lacks_probes(["h0.example", "h1.example", "h2.example"])
-
-
-def test_hosts_that_were_tried_in_vain_are_no_probes_until_the_next_hold() -> None:
-    outage = held(now_ms=MINUTE_MS)
-    three = hosts(3)
-
-    assert all(outage.may_probe(host, MINUTE_MS) for host in three)
-    assert outage.lacks_probes(three)
-    outage.observe("h5.example", is_reached=True, now_ms=MINUTE_MS)
-    fail(outage, *hosts(10), now_ms=2 * MINUTE_MS)
-    assert not outage.lacks_probes(three)
-
-
 def test_failures_further_apart_than_half_a_minute_do_not() -> None:
     outage = answered(*hosts(10))
 
@@ -160,22 +142,36 @@ def test_a_busy_host_weighs_no_more_than_a_quiet_one() -> None:
     assert not outage.is_held(MINUTE_MS + 998)
 
 
-def test_while_held_three_hosts_may_probe_every_five_seconds_once_each() -> None:
-    outage = held(now_ms=MINUTE_MS)
+def test_while_held_three_hosts_are_probed_every_five_seconds_those_that_answered_last_first() -> None:
+    outage = answered(*hosts(10))
+    outage.observe("h4.example", is_reached=True, now_ms=1)
+    fail(outage, *hosts(10), now_ms=MINUTE_MS)
 
-    at_once = [outage.may_probe(name, MINUTE_MS) for name in ("h0.example", *hosts(5))]
-    later = [outage.may_probe(name, MINUTE_MS + 4_999) for name in hosts(10)]
-    next_round = [outage.may_probe(name, MINUTE_MS + 5_000) for name in hosts(4)]
+    early = outage.probes(set(hosts(10)), MINUTE_MS + 4_999)
+    first = outage.probes(set(hosts(10)), MINUTE_MS + 5_000)
+    later = outage.probes(set(hosts(10)), MINUTE_MS + 9_999)
+    second = outage.probes(set(hosts(10)), MINUTE_MS + 10_000)
 
-    assert at_once == [True, False, True, True, False, False]
-    assert later == [False] * 10
-    assert next_round == [True, True, True, False]
+    assert (early, later) == ([], [])
+    assert first == ["h4.example", "h9.example", "h8.example"]
+    assert second == ["h7.example", "h6.example", "h5.example"]
 
 
-def test_a_host_that_never_answered_is_no_probe() -> None:
-    outage = held(now_ms=MINUTE_MS)
+def test_each_host_is_probed_once_before_any_comes_again() -> None:
+    outage = held()
 
-    assert not outage.may_probe("never.example", MINUTE_MS)
+    rounds = [outage.probes(set(hosts(10)), MINUTE_MS + n * 5_000) for n in range(1, 9)]
+
+    assert sorted(name for chosen in rounds[:4] for name in chosen) == hosts(10)
+    assert sorted(name for chosen in rounds[4:] for name in chosen) == hosts(10)
+
+
+def test_hosts_that_may_not_be_asked_or_never_answered_are_no_probes() -> None:
+    outage = held()
+
+    chosen = outage.probes({"h1.example", "never.example"}, MINUTE_MS + 5_000)
+
+    assert chosen == ["h1.example"]
 
 
 def test_the_first_success_lifts_a_hold() -> None:
@@ -203,13 +199,23 @@ def test_a_success_lifts_a_hold_also_when_the_host_answered_just_before() -> Non
     assert not outage.is_held(MINUTE_MS + 25_200)
 
 
-def test_after_a_success_the_same_trouble_needs_proof_anew() -> None:
+def test_hosts_that_still_fail_after_a_hold_was_lifted_say_nothing_about_us() -> None:
     outage = held(now_ms=MINUTE_MS)
     outage.observe("h4.example", is_reached=True, now_ms=MINUTE_MS + 2_000)
 
-    fail(outage, *hosts(9), now_ms=MINUTE_MS + 3_000)
+    for second in range(3, 3_600):
+        fail(outage, *hosts(10), now_ms=MINUTE_MS + second * 1_000)
+        assert not outage.is_held(MINUTE_MS + second * 1_000)
+
+
+def test_hosts_that_answer_after_a_hold_was_lifted_are_proof_again() -> None:
+    outage = held(now_ms=MINUTE_MS)
+    for name in hosts(10):
+        outage.observe(name, is_reached=True, now_ms=MINUTE_MS + 2_000)
+
+    fail(outage, *hosts(8), now_ms=MINUTE_MS + 3_000)
     before = outage.is_held(MINUTE_MS + 3_000)
-    fail(outage, "h9.example", now_ms=MINUTE_MS + 3_000)
+    fail(outage, "h8.example", now_ms=MINUTE_MS + 3_000)
 
     assert not before
     assert outage.is_held(MINUTE_MS + 3_000)

@@ -43,6 +43,7 @@ def lanes(*subscriptions: Subscription, endpoints: Endpoints | None = None) -> L
         endpoints or Endpoints(),  # type: ignore[arg-type]  # the rest is not called
         lambda one: compile_composer(one.dialect, one.secrets),
         breaker=BreakerRules(failures_to_open=0),
+        host_in_flight_max=100,
         clock=SystemClock(),
     )
     made.replace(subscriptions)

@@ -227,11 +227,10 @@ class PlacesMachine(RuleBasedStateMachine):
             FakeSender(self.clock),
             lambda one: compile_composer(one.dialect, one.secrets),
             breaker=BreakerRules(failures_to_open=2, cool_down_ms=500, cool_down_max_ms=1_000),
+            host_in_flight_max=HOST_PLACES,
             clock=self.clock,
         )
-        self.places = Places(
-            in_flight_max=PLACES, host_in_flight_max=HOST_PLACES, clock=self.clock, start=self.start
-        )
+        self.places = Places(in_flight_max=PLACES, clock=self.clock, start=self.start)
         self.hosts = [n % HOSTS for n in range(LANES)]
         self.run(self.view)
 

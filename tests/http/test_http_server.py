@@ -68,7 +68,7 @@ async def test_readiness_gives_its_reasons(process: Process, port: int) -> None:
     process.readiness = Readiness(False, ["not a member of the group yet", "cannot write webhooks.parked"])
     unready = await _get(port, "/readyz")
 
-    assert (ready[0], json.loads(ready[2])) == (200, {"ready": True, "reasons": []})
+    assert (ready[0], json.loads(ready[2])) == (200, {"ready": True, "reasons": [], "holds": {}})
     assert unready[0] == 503
     assert json.loads(unready[2])["reasons"] == [
         "not a member of the group yet",

@@ -59,6 +59,10 @@ class Log:
 @dataclass
 class FakeEndpoint:
     url: str
+    way: str = ""
+
+    def __post_init__(self) -> None:
+        self.place = self.url.partition("://")[2].partition("/")[0]
 
 
 @dataclass
@@ -90,6 +94,7 @@ class FakeSender:
         self.clock = clock
         self.behaviour: defaultdict[str, Behaviour] = defaultdict(lambda: replies(200))
         self.posts: list[Post] = []
+        self.reached: list[Post] = []
         self.accepted: list[Post] = []
         self.in_flight = 0
         self.in_flight_max = 0
@@ -106,7 +111,7 @@ class FakeSender:
         tls: TlsIdentity | None = None,
         egress: Egress = DIRECT,
     ) -> FakeEndpoint:
-        return FakeEndpoint(url)
+        return FakeEndpoint(url, egress.proxy)
 
     def post(
         self, endpoint: Endpoint, headers: bytes, body: bytes, timeout_ms: int, context: Any,
@@ -134,6 +139,19 @@ class FakeSender:
                 self.audit()
 
         asyncio.get_running_loop().call_later(after_s, answered)
+
+    async def reach(self, endpoint: Endpoint, timeout_ms: int) -> Failure | None:
+        """As the endpoint's behaviour says: who would answer anything can be reached."""
+        post = Post(endpoint.url, "", b"", self.clock.now_ms())
+        self.reached.append(post)
+        after_s, answer = self.behaviour[endpoint.url](post)
+        is_connected = isinstance(answer, Reply) or answer.kind in ("timeout", "reset", "protocol")
+        if is_connected and not (isinstance(answer, Failure) and answer.is_unconnected):
+            await asyncio.sleep(0.001)
+            return None
+        await asyncio.sleep(min(after_s, timeout_ms / 1_000))
+        assert isinstance(answer, Failure)
+        return answer
 
     def cancel_all(self) -> None: ...
 
@@ -255,9 +273,7 @@ class World:
         clock = VirtualClock()
         return cls(Cluster(clock), FakeSender(clock), **settings)
 
-    def start(
-        self, subscriptions: Sequence[Subscription], tps: Sequence[TopicPartition] = (POSTS,)
-    ) -> None:
+    def start(self, subscriptions: Sequence[Subscription], tps: Sequence[TopicPartition] = (POSTS,)) -> None:
         """Start with these source partitions, and one partition of every tier that the ladders name."""
         tiers = sorted({delay for one in subscriptions for delay in one.ladder_ms}) or [30_000]
         self.worker.view(subscriptions, tiers)

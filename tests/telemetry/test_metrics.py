@@ -154,7 +154,11 @@ async def test_what_is_known_of_endpoints_and_workers_is_counted_by_state_and_ne
         "webhook_connector_lanes_proven": 1,
         "webhook_connector_subscriptions_paused": 1,
         "webhook_connector_subscriptions_disabled": 1,
-        "webhook_connector_endpoints_unreachable": 0,
+        "webhook_connector_sending_held[('reason', 'unreachable')]": 0,
+        "webhook_connector_sending_held[('reason', 'resources')]": 0,
+        "webhook_connector_sending_held[('reason', 'proxy')]": 0,
+        "webhook_connector_hosts_at_rest[('reason', 'resources')]": 0,
+        "webhook_connector_hosts_at_rest[('reason', 'proxy')]": 0,
         "webhook_connector_rate_limit_share_ratio": 0.5,
         "webhook_connector_workers_alive": 2,
         "webhook_connector_news_unreadable_total": 1,
@@ -177,7 +181,7 @@ async def test_a_hold_for_a_fault_of_our_own_is_a_gauge_and_leaves_the_worker_re
         await asyncio.sleep(1)
 
     values = _values(worker_samples(world.worker, is_ready=not world.worker.unready(), is_in_doubt=False))
-    assert values["webhook_connector_endpoints_unreachable"] == 1
+    assert values["webhook_connector_sending_held[('reason', 'unreachable')]"] == 1
     assert values["webhook_connector_ready"] == 1
     await world.kill()
 

@@ -1,0 +1,179 @@
+"""Faults of our own while sending: descriptors, ports or memory used up, an egress proxy that fails.
+
+They say nothing about the receiver. So nothing is counted and nothing is written: what failed waits again in
+its lane, and what cannot be sent to *rests*. At first that is the host it happened to. Probes of others by
+the same way, directly or through one proxy, tell how far it goes: when none of them comes about, or there are
+none, the whole way rests, and with the last way everything. Every few seconds some of what rests is probed;
+the first that comes about ends the rest of its way. There is no other end: what we cannot send now we could
+not send after a quarter of an hour either.
+
+Lanes at rest have no place. What comes for them while others work waits in tiers, longer each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final
+
+from connector.core.outcome import OWN_FAULTS, Failure
+from connector.engine.lane import Host, Lane
+from connector.engine.lanes import Lanes
+from connector.engine.ports import Clock, Log
+from connector.engine.probes import Probes, may_be_probed
+
+ROUND_EVERY_MS: Final = 5_000
+FIRST_ROUND_MS: Final = 1_000
+"""A shortage may be over at once, and what it stopped would be tried, and fail, as often as it is."""
+HOSTS_PER_ROUND: Final = 3
+"""Of each way: so many hosts at rest, and while the way is not, so many that are not."""
+
+_CURES: Final = {
+    "resources": "free or allow more file descriptors (ulimit -n), ports or memory",
+    "proxy": "see that the egress proxy is up and admits this connector",
+}
+
+
+@dataclass(slots=True)
+class Rest:
+    """Since ``since_ms`` (monotonic) nothing is sent, for this ``reason`` (a kind of failure). ``why`` is one
+    sentence for the operator, with the cure."""
+
+    reason: str
+    why: str
+    since_ms: int
+
+
+class OwnFaults:
+    """What rests. ``on_change`` is called when more of it does, ``on_end`` with the hosts that may be sent to
+    again.
+
+    ``everywhere`` says why nothing at all can be sent, if that is so."""
+
+    def __init__(
+        self,
+        *,
+        lanes: Lanes,
+        probes: Probes,
+        clock: Clock,
+        log: Log,
+        on_change: Callable[[], None],
+        on_end: Callable[[Collection[Host]], None],
+    ) -> None:
+        self._lanes = lanes
+        self._probes = probes
+        self._clock = clock
+        self._log = log
+        self._on_change = on_change
+        self._on_end = on_end
+        self.hosts: dict[Host, Rest] = {}
+        """Those asked longest ago first."""
+        self.ways: dict[str, Rest] = {}
+        """Those at rest altogether."""
+        self._round_ms = 0
+        self._asked: set[Host] = set()
+        self._fine: set[str] = set()  # ways by which a probe of this round came about
+        self.everywhere: Rest | None = None
+
+    def met(self, host: Host, failure: Failure) -> None:
+        """An attempt at ``host``, or a probe, ended as a fault of ours."""
+        if host not in self.hosts:
+            if not self.hosts:
+                self._round_ms = 0
+            why = f"{failure.detail}; {_CURES[failure.kind]}"
+            self._rest(host, Rest(failure.kind, why, self._clock.monotonic_ms()))
+
+    def look(self) -> None:
+        """Probe, if it is time. Call at every look."""
+        if not self.hosts:
+            return
+        self._follow_lanes()
+        now_ms, unix_ms = self._clock.monotonic_ms(), self._clock.now_ms()
+        if self._asked or now_ms < self._round_ms:
+            return
+        self._round_ms = now_ms + (FIRST_ROUND_MS if not self._round_ms else ROUND_EVERY_MS)
+        self._fine.clear()
+        usable = {lane.host: lane for lane in self._lanes if may_be_probed(lane, unix_ms)}
+        for way in {host.way for host in self.hosts} - {host.way for host in usable}:
+            self._end(way)  # nobody is there to be probed, nor to be sent to
+        chosen = self._choose(usable, now_ms)
+        self._asked = {lane.host for lane in chosen}
+        for lane in chosen:
+            self._probes.ask(lane, self._probed)
+        if not chosen:
+            self._end_round()
+
+    def _choose(self, usable: dict[Host, Lane], now_ms: int) -> list[Lane]:
+        """Whom to probe: of each way some that rest, and the most recently proven of those that do not."""
+        recent = sorted(usable.values(), key=lambda lane: lane.proven_ms, reverse=True)
+        chosen: list[Lane] = []
+        for way in {host.way for host in self.hosts}:
+            resting = [
+                usable[host]
+                for host, rest in self.hosts.items()
+                if host.way == way and host in usable and now_ms - rest.since_ms >= FIRST_ROUND_MS
+            ]
+            others = [lane for lane in recent if lane.host.way == way and lane.host not in self.hosts]
+            for lane in resting[:HOSTS_PER_ROUND]:
+                self.hosts[lane.host] = self.hosts.pop(lane.host)  # others' turn next time
+            chosen += resting[:HOSTS_PER_ROUND] + others[:HOSTS_PER_ROUND]
+        return chosen
+
+    def _probed(self, host: Host, failure: Failure | None) -> None:
+        self._asked.discard(host)
+        if failure is not None and failure.kind in OWN_FAULTS:
+            self.met(host, failure)
+        else:
+            self._fine.add(host.way)
+            if host in self.hosts:
+                self._end(host.way)
+        if not self._asked:
+            self._end_round()
+
+    def _end_round(self) -> None:
+        """Ways by which nobody was reached rest altogether."""
+        reasons = {host.way: rest for host, rest in self.hosts.items()}
+        for way, rest in reasons.items():
+            if way not in self._fine and way not in self.ways:
+                self.ways[way] = rest
+                self._log.error(
+                    "nothing is sent for a fault of our own, probing",
+                    way=f"through the proxy {way}" if way else "directly",
+                    reason=rest.reason,
+                    why=rest.why,
+                )
+        self._follow_lanes()
+        self._on_change()
+
+    def _follow_lanes(self) -> None:
+        """The lanes may have changed: hosts that nobody leads to are forgotten, new ones rest with their
+        way."""
+        there = set(self._lanes.hosts)
+        for host in [host for host in self.hosts if host not in there]:
+            del self.hosts[host]
+        for host in there:
+            if host.way in self.ways and host not in self.hosts:
+                self._rest(host, self.ways[host.way])
+        for way in self.ways.keys() - {host.way for host in self.hosts}:
+            del self.ways[way]
+        self._see_everywhere()
+
+    def _see_everywhere(self) -> None:
+        ways = {lane.host.way for lane in self._lanes if not lane.is_parking}
+        resting = [self.ways[way] for way in ways if way in self.ways]
+        self.everywhere = resting[0] if resting and len(resting) == len(ways) else None
+
+    def _rest(self, host: Host, rest: Rest) -> None:
+        self.hosts[host] = rest
+        host.in_flight_max = 0
+
+    def _end(self, way: str) -> None:
+        rest = self.ways.pop(way, None)
+        if rest is not None:
+            self._log.warning("sending again", after=rest.why)
+        ended = [host for host in self.hosts if host.way == way]
+        for host in ended:
+            del self.hosts[host]
+            host.in_flight_max = host.limit
+        self._see_everywhere()
+        self._on_end(ended)
