@@ -54,9 +54,9 @@ class Accounts:
 
     ``filtered`` records matched no subscription; ``skipped`` ones have no event by their topic's
     policy; both are among the settled. ``letters_unreadable`` lie in the parked topic, and are not among
-    the records read. ``attempts`` counts accepted replies by
-    status (an int) and failures by error class, ``probes`` what came of connections made to ask whether a
-    hold may end: ``reached``, or a kind of failure. ``to_tiers`` counts by tier (delay in ms), ``dead`` by reason.
+    the records read. ``attempts`` counts accepted replies by status (an int) and failures by error class,
+    ``probes`` what came of connections made to ask whether a hold may end: ``reached``, or a kind of failure.
+    ``to_tiers`` counts by tier (delay in ms), ``dead`` by reason.
     """
 
     records_read: int = 0

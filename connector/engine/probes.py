@@ -38,5 +38,5 @@ class Probes:
 
 
 def may_be_probed(lane: Lane, now_ms: int) -> bool:
-    """Whether anything may go where ``lane`` leads at ``now_ms`` (Unix): nobody asked us to stay away."""
-    return not lane.is_parking and not (lane.breaker.why == RETRY_AFTER and lane.is_shut(now_ms))
+    """Whether we may knock where ``lane`` leads at ``now_ms`` (Unix): nobody asked us to stay away."""
+    return not lane.subscription.paused and not (lane.breaker.why == RETRY_AFTER and lane.is_shut(now_ms))
