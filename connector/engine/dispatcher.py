@@ -348,8 +348,9 @@ class Dispatcher:
         is_put_back = False
         if isinstance(answer, Failure) and isinstance(outcome, Deferred):
             if self._watch.why:
-                outcome = replace(outcome, is_counted=False)
-            is_put_back = not outcome.is_counted and self._may_wait_here(delivery)
+                outcome = replace(outcome, is_counted=False, is_doubtful=False)
+            is_ours = not outcome.is_counted and not outcome.is_doubtful
+            is_put_back = is_ours and self._may_wait_here(delivery)
         has_changed = lane.failed(delivery, outcome, now_ms, monotonic_ms)
         self._places.vacate(delivery)
         if delivery in self._abandoned:

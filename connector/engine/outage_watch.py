@@ -65,7 +65,7 @@ class OutageWatch:
             host.quiet_until_ms = 0  # the next answer is news
             self._outage.observe(host.name, is_reached=False, now_ms=now_ms)
             self._follow()
-        elif answer.kind in OWN_FAULTS:
+        elif answer.kind in OWN_FAULTS and answer.reply is None:  # else the receiver may have feigned it
             self.own.met(host, answer)
 
     @property
