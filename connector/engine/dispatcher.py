@@ -9,7 +9,7 @@ in flight, or in the outbox, until it is settled or given back.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import assert_never
@@ -17,13 +17,13 @@ from typing import assert_never
 from connector.core.accounts import Accounts
 from connector.core.disabling import DisableRules
 from connector.core.judging import judge
-from connector.core.ledger import Ledger, Ticket
 from connector.core.outage import Outage
 from connector.core.outcome import Deferred, Delivered, Failure, Refused, Reply
 from connector.core.routing import DeadLetter, Retry, Settle, route
 from connector.core.trail import Trail
 from connector.engine.departures import Departures, trail_of
 from connector.engine.exclusion import Exclusion, News, Operator
+from connector.engine.handing_over import HandingOver
 from connector.engine.lane import PROVEN_MS, Delivery, Lane
 from connector.engine.lanes import Lanes
 from connector.engine.outage_watch import OutageWatch
@@ -48,7 +48,7 @@ class DispatchLimits:
 
 
 class Dispatcher:
-    """Moves deliveries. Implements what the parts of a pump ask of where deliveries go."""
+    """Moves deliveries. ``handing_over`` gives them up again."""
 
     def __init__(
         self,
@@ -101,8 +101,10 @@ class Dispatcher:
             log=log,
             on_open=self._opened,
         )
-        self._abandoned: set[Delivery] = set()
-        self._leaving: set[Ledger] = set()  # of partitions that are being handed over
+        self.handing_over = HandingOver(
+            lanes=lanes, places=self._places, outbox=outbox, departures=departures
+        )
+        self._abandoned = self.handing_over.abandoned
         self._is_full = False
         self._unix_ms = clock.now_ms() - clock.monotonic_ms()  # when the monotonic clock was 0; see _start
 
@@ -226,46 +228,6 @@ class Dispatcher:
             self._places.line_up(lane)  # a breaker's cool-down may be over
         self._places.serve()
 
-    # ── partitions that leave ───────────────────────────────────────────────────────────────────
-
-    def withdraw(self, ledgers: Collection[Ledger]) -> None:
-        leaving = set(ledgers)
-        self._leaving = {one for one in self._leaving | leaving if one.is_live}
-        # Begun: a delivery of it is settled, in flight or being written. Giving back the rest of such a
-        # record would repeat what is done of it.
-        begun = {delivery.ticket for delivery in self._places.flying} | set(self._outbox.tickets)
-        for lane in self._lanes:
-            for delivery in self._places.take_out(lane, lambda one: one.ticket.ledger in leaving):
-                ticket = delivery.ticket
-                if ticket.ledger.is_live and (ticket.settled_deliveries or ticket in begun):
-                    self._leave.divert(delivery, "partition leaves", 0)
-                else:
-                    self._leave.release()
-        self._outbox.withdraw({ledger for ledger in leaving if not ledger.is_live})
-
-    def has_under_way(self, ledgers: Collection[Ledger]) -> bool:
-        leaving = set(ledgers)
-        flying = (one for one in self._places.flying if one not in self._abandoned)
-        return any(one.ticket.ledger in leaving for one in flying) or any(
-            ticket.ledger in leaving for ticket in self._outbox.tickets
-        )
-
-    def divert_queued(self, tickets: Collection[Ticket], why: str) -> None:
-        leaving = set(tickets)
-        for lane in self._lanes:
-            for delivery in self._places.take_out(lane, lambda one: one.ticket in leaving):
-                self._leave.divert(delivery, why, 0)
-
-    def abandon(self, tickets: Collection[Ticket], why: str) -> None:
-        self.divert_queued(tickets, why)
-        leaving = set(tickets)
-        for delivery in [one for one in self._places.flying if one.ticket in leaving]:
-            if delivery not in self._abandoned:
-                # Its POST goes on and may yet succeed: one duplicate, against holding up all the rest.
-                self._abandoned.add(delivery)
-                delivery.lane.is_in_the_way = True
-                self._leave.divert(delivery, why, 0)
-
     # ── attempts ────────────────────────────────────────────────────────────────────────────────
 
     def _start(self, delivery: Delivery) -> None:
@@ -373,8 +335,8 @@ class Dispatcher:
         self._settlement.make_room()
 
     def _may_wait_here(self, delivery: Delivery) -> bool:
-        lane, ledger = delivery.lane, delivery.ticket.ledger
-        return lane.is_live and not lane.is_parking and ledger.is_live and ledger not in self._leaving
+        lane = delivery.lane
+        return lane.is_live and not lane.is_parking and self.handing_over.may_stay(delivery)
 
     def _failed(
         self, delivery: Delivery, answer: Reply | Failure, outcome: Deferred | Refused, now_ms: int

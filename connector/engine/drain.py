@@ -20,7 +20,7 @@ DRAIN_LOOK_MS = 10
 
 
 class Leaving(Protocol):
-    """Where deliveries go, told when partitions are leaving."""
+    """Gives up deliveries whose partitions leave."""
 
     def withdraw(self, ledgers: Collection[Ledger]) -> None:
         """Give back what is queued for these; divert what a partly delivered record still owes."""
@@ -35,8 +35,8 @@ class Leaving(Protocol):
 class Drain:
     """Drains flows, any number at a time."""
 
-    def __init__(self, downstream: Leaving, clock: Clock) -> None:
-        self._downstream = downstream
+    def __init__(self, handing_over: Leaving, clock: Clock) -> None:
+        self._handing_over = handing_over
         self._clock = clock
         self._hurry_at_ms = 1 << 62
 
@@ -53,16 +53,16 @@ class Drain:
             flow.end_offset = -1
             flow.wake_ms = 0
         ledgers = [flow.ledger for flow in flows]
-        self._downstream.withdraw(ledgers)
+        self._handing_over.withdraw(ledgers)
         started_ms = self._clock.monotonic_ms()
         if not await self._until_quiet(ledgers, started_ms + budget_ms * 2 // 3):
             # Only what is partly delivered: the rest is read again whole, and repeats nothing.
             partly = [ticket for one in ledgers for ticket in one.open_tickets() if ticket.settled_deliveries]
-            self._downstream.abandon(partly, "partition leaves")
+            self._handing_over.abandon(partly, "partition leaves")
             await self._until_quiet(ledgers, started_ms + budget_ms)
 
     async def _until_quiet(self, ledgers: Sequence[Ledger], deadline_ms: int) -> bool:
-        while self._downstream.has_under_way(ledgers):
+        while self._handing_over.has_under_way(ledgers):
             if self._clock.monotonic_ms() >= min(deadline_ms, self._hurry_at_ms):
                 return False
             await asyncio.sleep(DRAIN_LOOK_MS / 1_000)

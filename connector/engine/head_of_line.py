@@ -20,7 +20,7 @@ LOOKS_MAX = 20
 
 
 class Relief(Protocol):
-    """Where deliveries go, told to divert those in the way."""
+    """Gives up deliveries that are in the way."""
 
     def divert_queued(self, tickets: Collection[Ticket], why: str) -> None:
         """Divert whatever of these records is queued."""
@@ -37,12 +37,12 @@ class HeadOfLine:
         *,
         flows: Mapping[TopicPartition, Flow],
         turns: Turns,
-        downstream: Relief,
+        handing_over: Relief,
         limits: FlowLimits,
     ) -> None:
         self._flows = flows
         self._turns = turns
-        self._downstream = downstream
+        self._handing_over = handing_over
         self._limits = limits
 
     def look(self) -> None:
@@ -61,5 +61,5 @@ class HeadOfLine:
         ledger = flow.ledger
         is_held_by_few = ledger.open_count * 20 <= ledger.window
         is_over = is_held_by_few or flow.still_looks > LOOKS_MAX
-        relieve = self._downstream.abandon if is_over else self._downstream.divert_queued
+        relieve = self._handing_over.abandon if is_over else self._handing_over.divert_queued
         relieve(ledger.open_tickets(), "head of line")

@@ -32,8 +32,8 @@ from connector.engine.settlement import Settlement
 from connector.engine.turns import Room, Turns
 
 
-class Downstream(Room, Relief, Leaving, Protocol):
-    """Where deliveries go."""
+class Yielding(Relief, Leaving, Protocol):
+    """Gives up deliveries in hand."""
 
 
 class Pump:
@@ -45,7 +45,8 @@ class Pump:
         name: str,
         source: Source,
         intake: Intake,
-        downstream: Downstream,
+        downstream: Room,
+        handing_over: Yielding,
         settlement: Settlement,
         accounts: Accounts,
         limits: FlowLimits,
@@ -61,7 +62,7 @@ class Pump:
         self.absent_topics: Collection[str] = ()
         self._held_at_source: Collection[TopicPartition] = ()
         self._source = source
-        self._downstream = downstream
+        self._handing_over = handing_over
         self._accounts = accounts
         self._clock = clock
         self._spawn = spawn
@@ -80,7 +81,7 @@ class Pump:
             log=log,
         )
         self._head_of_line = HeadOfLine(
-            flows=self._flows, turns=self._turns, downstream=downstream, limits=limits
+            flows=self._flows, turns=self._turns, handing_over=handing_over, limits=limits
         )
         self._committer = Committer(
             flows=self._flows,
@@ -91,7 +92,7 @@ class Pump:
             commit_interval_ms=commit_interval_ms,
             settled_per_commit=settled_per_commit,
         )
-        self._drain = Drain(downstream, clock)
+        self._drain = Drain(handing_over, clock)
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
 
@@ -217,5 +218,5 @@ class Pump:
             if self._flows.get(flow.tp) is flow:
                 del self._flows[flow.tp]
             self._accounts.records_released += flow.ledger.close()
-        self._downstream.withdraw([flow.ledger for flow in flows])
+        self._handing_over.withdraw([flow.ledger for flow in flows])
         self._turns.soon()  # the others may have waited for these

@@ -141,6 +141,7 @@ class Worker:
                 source=source,
                 intake=intake,
                 downstream=self.dispatcher,
+                handing_over=self.dispatcher.handing_over,
                 settlement=settlement,
                 accounts=self.accounts,
                 limits=flow_limits,
