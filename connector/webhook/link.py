@@ -7,6 +7,7 @@ cancels its task, and the link then sees to it that nothing of it reaches anothe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from time import monotonic
@@ -47,8 +48,9 @@ class _Http2(httpcore.AsyncHTTP2Connection):
 
     async def catch_up(self, request: httpcore.Request) -> None:
         """Read what came while nobody was listening. Raises what is wrong with it."""
-        while cast(Wire, self._network_stream).has_unread:
-            await self._receive_events(request)
+        wire = cast(Wire, self._network_stream)
+        while wire.has_unread:
+            await self._read_unless(lambda: not wire.has_unread, request)
 
     async def _send_request_body(self, request: httpcore.Request, stream_id: int) -> None:
         # httpcore's would wait for a window that never opens, or write to a stream that is no more.
@@ -59,14 +61,36 @@ class _Http2(httpcore.AsyncHTTP2Connection):
 
     async def _wait_for_outgoing_flow(self, request: httpcore.Request, stream_id: int) -> int:
         while True:
-            if any(isinstance(event, _ENDS_OF_STREAM) for event in self._events[stream_id]):
+            if self._is_over(stream_id):
                 raise _Answered
-            flow_bytes = min(
-                self._h2_state.local_flow_control_window(stream_id), self._h2_state.max_outbound_frame_size
-            )
+            flow_bytes = self._flow_bytes(stream_id)
             if flow_bytes > 0:
                 return flow_bytes
+            await self._read_unless(
+                lambda: self._is_over(stream_id) or self._flow_bytes(stream_id) > 0, request
+            )
+
+    def _is_over(self, stream_id: int) -> bool:
+        return any(isinstance(event, _ENDS_OF_STREAM) for event in self._events[stream_id])
+
+    def _flow_bytes(self, stream_id: int) -> int:
+        flow_bytes: int = self._h2_state.local_flow_control_window(stream_id)
+        return min(flow_bytes, self._h2_state.max_outbound_frame_size)
+
+    async def _read_unless(self, is_enough: Callable[[], bool], request: httpcore.Request) -> None:
+        request.extensions["is_enough"] = is_enough
+        try:
             await self._receive_events(request)
+        finally:
+            del request.extensions["is_enough"]
+
+    async def _read_incoming_data(self, request: httpcore.Request) -> list[h2.events.Event]:
+        # One reads for all. While we waited for our turn another may have read what we wait for, and the
+        # receiver may have no more to say until we go on.
+        is_enough = request.extensions.get("is_enough")
+        if is_enough is not None and is_enough():
+            return []
+        return await super()._read_incoming_data(request)
 
 
 class _Answered(Exception):

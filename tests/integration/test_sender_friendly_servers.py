@@ -1,4 +1,5 @@
-"""Both senders against Go's net/http and nginx, over http, and over https that asks for a certificate."""
+"""Both senders against Go's net/http and nginx, over http, over https that asks for a certificate, and over
+HTTP/2."""
 
 from __future__ import annotations
 
@@ -66,7 +67,7 @@ async def test_many_large_ones_at_once_all_arrive_whole(sender: Sender, serve: S
         ]
 
     outcomes = [outcome for outcomes in rounds for outcome in outcomes]
-    assert outcomes == [Reply(201, None, ANY, b"POST /hook 70000", ANY)] * 60
+    assert outcomes == [Reply(201, None, ANY, b"HTTP/1.1 POST /hook 70000", ANY)] * 60
 
 
 @pytest.mark.timeout(BUILD_S_MAX + 60)
@@ -81,6 +82,30 @@ async def test_one_that_asks_for_a_certificate_is_shown_the_endpoints_own(
         accepted = [await post(sender, url, b"x" * 1000, tls=identity) for _ in range(10)]
         refused = await post(sender, url, b"x" * 1000, tls=nameless)
 
-    assert accepted == [Reply(201, None, ANY, b"POST /hook 1000", ANY)] * 10
+    assert {kind(outcome) for outcome in accepted} == {"http-201"}
+    bodies = {outcome.body for outcome in accepted if isinstance(outcome, Reply)}
+    assert bodies <= {b"HTTP/1.1 POST /hook 1000", b"HTTP/2.0 POST /hook 1000"}
+    assert len(bodies) == 1
     # nginx says so in a reply; Go in an alert, which a reset may overtake.
     assert kind(refused) in ("http-400", "tls", "reset")
+
+
+@pytest.mark.timeout(BUILD_S_MAX + 60)
+@pytest.mark.parametrize("server", ["go", "nginx"])
+async def test_many_large_ones_at_once_all_arrive_whole_over_http2(
+    server: str, go_folder: Path, authority: trustme.CA, tmp_path: Path
+) -> None:
+    certificate = tmp_path / "127.0.0.1.pem"
+    serving = (
+        go(go_folder, certificate=certificate) if server == "go" else nginx(tmp_path, certificate=certificate)
+    )
+    async with serving as port, egress_senders(Egress(http2=True)) as make:
+        sender = make(extra_ca_file=str(tmp_path / "ca.pem"))
+        endpoint = sender.endpoint(f"https://127.0.0.1:{port}/hook", headers=(), content_type="a/b")
+        rounds = [
+            await asyncio.gather(*(start(sender, endpoint, b"x" * 70_000) for _ in range(20)))
+            for _ in range(3)
+        ]
+
+    outcomes = [outcome for outcomes in rounds for outcome in outcomes]
+    assert outcomes == [Reply(201, None, ANY, b"HTTP/2.0 POST /hook 70000", ANY)] * 60

@@ -1,6 +1,7 @@
 """Receivers by other makers, each a process of its own: Node.js, uvicorn, hypercorn, Go's net/http, nginx.
 
-All answer a POST with 201 and its method, path and length, read to its end.
+All answer a POST with 201 and its protocol, method, path and length, read to its end. Given a PEM file with a
+key and its certificates they speak HTTP/2, over TLS.
 """
 
 from __future__ import annotations
@@ -22,12 +23,17 @@ from tests.support.waiting import wait_until
 BUILD_S_MAX = 300
 
 _NODE = """
-const server = require("node:http").createServer((request, response) => {
+const [certificate] = process.argv.slice(1);
+const pem = certificate && require("node:fs").readFileSync(certificate);
+const create = pem
+  ? (answer) => require("node:http2").createSecureServer({ key: pem, cert: pem }, answer)
+  : require("node:http").createServer;
+const server = create((request, response) => {
   let length = 0;
   request.on("data", (piece) => { length += piece.length; });
   request.on("end", () => {
     response.statusCode = 201;
-    response.end(`${request.method} ${request.url} ${length}`);
+    response.end(`HTTP/${request.httpVersion} ${request.method} ${request.url} ${length}`);
   });
 });
 server.keepAliveTimeout = 200;
@@ -37,13 +43,15 @@ server.listen(0, "0.0.0.0", () => console.log(server.address().port));
 _APPLICATION = """
 import asyncio, socket, sys
 async def app(scope, receive, send):
-    assert scope["type"] == "http"
+    if scope["type"] == "lifespan":
+        return
     length, more = 0, True
     while more:
         message = await receive()
         length += len(message.get("body", b""))
         more = message.get("more_body", False)
-    body = f"{scope['method']} {scope['path']} {length}".encode()
+    version = {"1.1": "1.1", "2": "2.0"}[scope["http_version"]]
+    body = f"HTTP/{version} {scope['method']} {scope['path']} {length}".encode()
     await send({"type": "http.response.start", "status": 201, "headers": [(b"x-a", b"b")]})
     await send({"type": "http.response.body", "body": body})
 listener = socket.create_server(("127.0.0.1", 0))
@@ -60,7 +68,9 @@ _HYPERCORN = f"""{_APPLICATION}
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 config = Config()
-config.bind, config.loglevel = [f"fd://{{listener.fileno()}}"], "ERROR"
+config.bind, config.loglevel = [f"fd://{{listener.fileno()}}"], "CRITICAL"
+if len(sys.argv) > 1:
+    config.certfile = config.keyfile = sys.argv[1]
 asyncio.run(serve(app, config))
 """
 
@@ -83,12 +93,16 @@ func main() {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		length, _ := io.Copy(io.Discard, r.Body)
 		w.WriteHeader(201)
-		fmt.Fprintf(w, "%s %s %d", r.Method, r.URL.Path, length)
+		fmt.Fprintf(w, "%s %s %s %d", r.Proto, r.Method, r.URL.Path, length)
 	})
 	listener, _ := net.Listen("tcp", "127.0.0.1:0")
 	fmt.Println(listener.Addr().(*net.TCPAddr).Port)
 	if len(os.Args) == 1 {
 		http.Serve(listener, handler)
+		return
+	}
+	if len(os.Args) == 2 {
+		http.ServeTLS(listener, handler, os.Args[1], os.Args[1])
 		return
 	}
 	pem, _ := os.ReadFile(os.Args[3])
@@ -114,10 +128,10 @@ http {{
   uwsgi_temp_path uwsgi;
   scgi_temp_path scgi;
   client_max_body_size 10m;
-  keepalive_requests 7;
+  keepalive_requests {requests};
   server {{
     listen 127.0.0.1:{port} {tls};
-    location / {{ return 201 "$request_method $uri $content_length"; }}
+    location / {{ return 201 "$server_protocol $request_method $uri $content_length"; }}
   }}
 }}
 """
@@ -127,6 +141,10 @@ _NGINX_TLS = """ssl;
     ssl_certificate_key {key};
     ssl_client_certificate {authorities};
     ssl_verify_client on"""
+
+_NGINX_HTTP2 = """ssl http2;
+    ssl_certificate {certificate};
+    ssl_certificate_key {certificate}"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,27 +178,31 @@ async def _printing_its_port(*command: str | Path) -> AsyncIterator[int]:
         yield int(await asyncio.wait_for(process.stdout.readline(), 30))
 
 
-def node() -> AbstractAsyncContextManager[int]:
-    """Closes connections that were idle for 200 ms; listens on all of 127.0.0.0/8."""
-    return _printing_its_port(node_program(), "-e", _NODE)
+def node(certificate: Path | None = None) -> AbstractAsyncContextManager[int]:
+    """Over http closes connections that were idle for 200 ms; listens on all of 127.0.0.0/8."""
+    return _printing_its_port(node_program(), "-e", _NODE, *_given(certificate))
 
 
 def uvicorn() -> AbstractAsyncContextManager[int]:
     return _printing_its_port(sys.executable, "-c", _UVICORN)
 
 
-def hypercorn() -> AbstractAsyncContextManager[int]:
-    return _printing_its_port(sys.executable, "-c", _HYPERCORN)
+def hypercorn(certificate: Path | None = None) -> AbstractAsyncContextManager[int]:
+    return _printing_its_port(sys.executable, "-c", _HYPERCORN, *_given(certificate))
 
 
 @asynccontextmanager
-async def go(folder: Path, asking: Asking | None = None) -> AsyncIterator[int]:
+async def go(
+    folder: Path, asking: Asking | None = None, certificate: Path | None = None
+) -> AsyncIterator[int]:
     """Built in ``folder``; the first time on a machine that takes a minute, for Go builds its library."""
     program = folder / "receiver"
     if not program.exists():
         (folder / "receiver.go").write_text(_GO)
         await _build_go(folder, program)
-    files = [] if asking is None else [asking.certificate, asking.key, asking.authorities]
+    files = _given(certificate)
+    if asking is not None:
+        files = [asking.certificate, asking.key, asking.authorities]
     async with _printing_its_port(program, *files) as port:
         yield port
 
@@ -198,16 +220,22 @@ async def _build_go(folder: Path, program: Path) -> None:
 
 
 @asynccontextmanager
-async def nginx(folder: Path, asking: Asking | None = None) -> AsyncIterator[int]:
-    """Closes each connection after 7 requests. Its files are in ``folder``."""
+async def nginx(
+    folder: Path, asking: Asking | None = None, certificate: Path | None = None
+) -> AsyncIterator[int]:
+    """Closes each connection after 7 requests, one of HTTP/2 after 25. Its files are in ``folder``."""
     program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
     assert program is not None, "nginx is missing: run 'apt-get install nginx' as root"
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    tls = "" if asking is None else _NGINX_TLS.format(
-        certificate=asking.certificate, key=asking.key, authorities=asking.authorities
-    )  # fmt: skip
-    (folder / "nginx.conf").write_text(_NGINX.format(port=port, tls=tls))
+    tls, requests = "", 7
+    if certificate is not None:
+        tls, requests = _NGINX_HTTP2.format(certificate=certificate), 25
+    elif asking is not None:
+        tls = _NGINX_TLS.format(
+            certificate=asking.certificate, key=asking.key, authorities=asking.authorities
+        )
+    (folder / "nginx.conf").write_text(_NGINX.format(port=port, tls=tls, requests=requests))
     async with _running(program, "-p", folder, "-c", "nginx.conf", "-e", "stderr") as process:
 
         def has_ended() -> bool:
@@ -216,6 +244,10 @@ async def nginx(folder: Path, asking: Asking | None = None) -> AsyncIterator[int
         await asyncio.to_thread(wait_until, lambda: has_ended() or _listens(port), "nginx listens")
         assert not has_ended(), "nginx has said why"
         yield port
+
+
+def _given(certificate: Path | None) -> list[Path]:
+    return [] if certificate is None else [certificate]
 
 
 def _listens(port: int) -> bool:

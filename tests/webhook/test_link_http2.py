@@ -65,12 +65,12 @@ def link_to_a_server(frames: bytes | None = None) -> tuple[Link, _Server]:
     return link, _Server(wire, frames)
 
 
-def a_request() -> httpcore.Request:
+def a_request(body: bytes = b"{}") -> httpcore.Request:
     return httpcore.Request(
         b"POST",
         "https://partner.example/hook",
-        headers=[(b"Host", b"partner.example"), (b"Content-Length", b"2")],
-        content=b"{}",
+        headers=[(b"Host", b"partner.example"), (b"Content-Length", b"%d" % len(body))],
+        content=body,
     )
 
 
@@ -140,6 +140,46 @@ def test_whatever_the_frames_say_the_request_comes_back(frames: list[bytes]) -> 
         return await asyncio.wait_for(link.carry(a_request()), 10)
 
     assert isinstance(asyncio.run(carried()), Reply | Failure | Unprocessed)
+
+
+class _OpensItsWindowOnce(_Server):
+    """Lets two bodies come by one window, and answers both when it has both."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(wire)
+        self.received_bytes = 0
+        self.begun: list[int] = []
+        self.ended: list[int] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        for event in self.h2.receive_data(bytes(data)):
+            if isinstance(event, h2.events.RequestReceived):
+                self.begun.append(event.stream_id)
+            elif isinstance(event, h2.events.DataReceived):
+                self.received_bytes += len(event.data)
+            elif isinstance(event, h2.events.StreamEnded):
+                self.ended.append(event.stream_id)
+        if len(self.begun) == 2 and self.received_bytes == 65_535:
+            for stream in (None, *self.begun):
+                self.h2.increment_flow_control_window(1_000_000, stream)
+            self.begun.clear()
+        if len(self.ended) == 2:
+            for stream in self.ended:
+                self.h2.send_headers(stream, [(":status", "204")], end_stream=True)
+            self.ended.clear()
+        if reply := self.h2.data_to_send():
+            asyncio.get_running_loop().call_soon(self.wire.data_received, reply)
+
+
+async def test_a_window_that_another_has_read_is_not_waited_for() -> None:
+    link, _ = link_to_a_server()
+    link.riders = 2
+    _OpensItsWindowOnce(link.wire)
+
+    carrying = [asyncio.create_task(link.carry(a_request(b"x" * 100_000))) for _ in range(2)]
+    outcomes = await asyncio.wait_for(asyncio.gather(*carrying), 10)
+
+    assert outcomes == [Reply(204), Reply(204)]
 
 
 async def test_the_bounds_begin_anew_with_every_whole_reply() -> None:
