@@ -20,6 +20,7 @@ from connector.core.ledger import Ticket
 from connector.core.limiter import TokenBucket
 from connector.core.outcome import Deferred, Refused
 from connector.core.pace import Pace
+from connector.core.rate import WINDOW_MS, Rate
 from connector.core.record import Record
 from connector.core.subscription import Subscription
 from connector.core.trail import Trail
@@ -28,8 +29,6 @@ from connector.engine.ports import Endpoint
 PROOF_MS = 1_000
 """How long a burst may wait before the lane's pace decides what has room."""
 UNBOUNDED = 1 << 62
-RATE_WINDOW_MS = 1_000
-"""Over how long a lane's pace is measured: long enough to be steady, short enough to notice a stop."""
 STALL_MS = 2_500
 """A lane whose places are all taken and that heard nothing for so long is stalled, unless its endpoint is
 known to take its time. Half of what a delivery may wait: what is queued then would wait in vain."""
@@ -113,9 +112,6 @@ class Lane:
 
     __slots__ = (
         "_is_retrys_turn",
-        "_rate_count",
-        "_rate_per_s",
-        "_rate_since_ms",
         "attempts",
         "breaker",
         "bucket",
@@ -135,6 +131,7 @@ class Lane:
         "pace",
         "proven_ms",
         "queue",
+        "rate",
         "reset_at_ms",
         "resets",
         "retries",
@@ -172,10 +169,8 @@ class Lane:
         self.busy_since_ms = 0  # monotonic: since when something waits without a break; 0: nothing does
         self.has_failed = False  # whether the last attempt did
         self.attempts = 0
+        self.rate = Rate()  # at which attempts end
         self._is_retrys_turn = False
-        self._rate_count = 0
-        self._rate_per_s = 0.0
-        self._rate_since_ms = 0
 
     def change(
         self, subscription: Subscription, composer: Composer, endpoint: Endpoint, host: Host, now_ms: int
@@ -240,7 +235,7 @@ class Lane:
             return self.pace.limit
         if not self.has_failed and now_ms - self.busy_since_ms < PROOF_MS:
             return UNBOUNDED
-        return max(self.subscription.queue_max, int(self.rate_per_s(now_ms)))
+        return max(self.subscription.queue_max, int(self.rate.per_s(now_ms)))
 
     def enqueue(self, delivery: Delivery, now_ms: int) -> bool:
         """Let ``delivery`` wait here; false, and nothing has changed, when there is no room."""
@@ -311,9 +306,10 @@ class Lane:
         if delivery.resets != self.resets:
             self._moved(monotonic_ms)
             return False
-        if monotonic_ms - self._rate_since_ms >= RATE_WINDOW_MS:
-            self._roll(monotonic_ms)
-        self._rate_count += 1
+        rate = self.rate
+        if monotonic_ms - rate.since_ms >= WINDOW_MS:
+            rate.roll(monotonic_ms)
+        rate.count += 1
         self.is_in_the_way = False
         self.moved_ms = monotonic_ms
         self.has_failed = False
@@ -364,8 +360,8 @@ class Lane:
 
     def _moved(self, monotonic_ms: int) -> None:
         """An attempt has ended, whatever came of it."""
-        self._roll(monotonic_ms)
-        self._rate_count += 1
+        self.rate.roll(monotonic_ms)
+        self.rate.count += 1
         self.is_in_the_way = False
         self.moved_ms = monotonic_ms
 
@@ -375,28 +371,12 @@ class Lane:
             self.pace.restart()
         return has_changed
 
-    def rate_per_s(self, now_ms: int) -> float:
-        """Attempts ended per second, over the last whole window or this one, the larger."""
-        self._roll(now_ms)
-        elapsed_ms = max(now_ms - self._rate_since_ms, 50)
-        return max(self._rate_per_s, self._rate_count * 1_000 / elapsed_ms)
-
     def drain_estimate_ms(self, now_ms: int) -> int | None:
         """How long what waits here will take at the recent pace; ``None`` when nothing moves."""
         if self.host.is_at_rest or self.is_stalled(now_ms):
             return None
-        rate = self.rate_per_s(now_ms)
-        return min(ESTIMATE_MAX_MS, int(self.waiting * 1_000 / rate)) if rate else ESTIMATE_MAX_MS
-
-    def _roll(self, now_ms: int) -> None:
-        elapsed_ms = now_ms - self._rate_since_ms
-        if elapsed_ms >= RATE_WINDOW_MS:
-            # More than one window without a call: nothing ended in the last whole one.
-            self._rate_per_s = (
-                self._rate_count * 1_000 / elapsed_ms if elapsed_ms < 2 * RATE_WINDOW_MS else 0.0
-            )
-            self._rate_count = 0
-            self._rate_since_ms = now_ms
+        per_s = self.rate.per_s(now_ms)
+        return min(ESTIMATE_MAX_MS, int(self.waiting * 1_000 / per_s)) if per_s else ESTIMATE_MAX_MS
 
 
 def _bucket(subscription: Subscription) -> TokenBucket | None:
