@@ -11,16 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from hashlib import sha256
-from typing import assert_never
 
 from connector.core.accounts import Accounts
 from connector.core.disabling import DisableRules
 from connector.core.judging import judge
 from connector.core.outage import Outage
 from connector.core.outcome import Deferred, Delivered, Failure, Refused, Reply
-from connector.core.routing import DeadLetter, Retry, Settle, route
-from connector.core.trail import Trail
 from connector.engine.departures import Departures, trail_of
 from connector.engine.exclusion import Exclusion, News, Operator
 from connector.engine.handing_over import HandingOver
@@ -31,6 +27,7 @@ from connector.engine.outbox import Outbox
 from connector.engine.places import Places
 from connector.engine.ports import Clock, Log, Sender, Spawn
 from connector.engine.probes import Probes
+from connector.engine.setbacks import Setbacks
 from connector.engine.settlement import Settlement
 
 
@@ -105,6 +102,7 @@ class Dispatcher:
             lanes=lanes, places=self._places, outbox=outbox, departures=departures
         )
         self._abandoned = self.handing_over.abandoned
+        self._setbacks = Setbacks(outbox=outbox, departures=departures, accounts=accounts, log=log)
         self._is_full = False
         self._unix_ms = clock.now_ms() - clock.monotonic_ms()  # when the monotonic clock was 0; see _start
 
@@ -322,7 +320,7 @@ class Dispatcher:
             self._places.waiting += 1
             lane.put_back(delivery)
         else:
-            self._failed(delivery, answer, outcome, now_ms)
+            self._setbacks.take(delivery, answer, outcome, now_ms)
         if has_changed:
             self._exclusion.breaker_changed(lane)
         if delivery.resets == lane.resets and (isinstance(outcome, Refused) or outcome.is_counted):
@@ -337,60 +335,6 @@ class Dispatcher:
     def _may_wait_here(self, delivery: Delivery) -> bool:
         lane = delivery.lane
         return lane.is_live and not lane.is_parking and self.handing_over.may_stay(delivery)
-
-    def _failed(
-        self, delivery: Delivery, answer: Reply | Failure, outcome: Deferred | Refused, now_ms: int
-    ) -> None:
-        lane = delivery.lane
-        self._accounts.attempts[outcome.error_class] += 1
-        if not delivery.ticket.ledger.is_live:
-            self._accounts.late_answers += 1
-            self._leave.release()
-            return  # the next owner of its partition reads the record again
-        before = trail_of(delivery)
-        body_sha256 = sha256(delivery.body).hexdigest()
-        if before.body_sha256 and before.body_sha256 != body_sha256:
-            self._accounts.bodies_changed += 1
-        trail = before.failed(
-            outcome, started_ms=delivery.started_ms, ended_ms=now_ms, body_sha256=body_sha256
-        )
-        subscription = lane.subscription
-        where = route(
-            outcome,
-            attempt=before.attempt + 1,
-            ladder_ms=subscription.ladder_ms,
-            first_attempt_ms=trail.first_attempt_ms or delivery.started_ms,
-            max_age_ms=subscription.max_age_ms,
-            tiers=self._outbox.tiers,
-            now_ms=now_ms,
-        )
-        self._say(delivery, trail, where)
-        match where:
-            case Retry():
-                is_counted = isinstance(outcome, Refused) or outcome.is_counted
-                self._leave.retry(delivery, trail, where, is_counted=is_counted)
-            case DeadLetter(reason):
-                reply_body = answer.body if isinstance(answer, Reply) else b""
-                self._leave.bury(delivery, trail, reason, reply_body=reply_body)
-            case Settle():
-                raise AssertionError("what failed is not settled")
-            case _:
-                assert_never(where)
-
-    def _say(self, delivery: Delivery, trail: Trail, where: Retry | DeadLetter | Settle) -> None:
-        self._log.info(
-            "attempt failed",
-            subscription=trail.subscription_id,
-            event_id=trail.event_id,
-            event_type=trail.event_type,
-            record=str(delivery.record),
-            attempt=trail.attempt,
-            error_class=trail.error_class,
-            why=trail.detail,
-            took_ms=trail.failed_at_ms - delivery.started_ms,
-            retry_in_ms=where.tier_ms if isinstance(where, Retry) else None,
-            dead_letter=where.reason if isinstance(where, DeadLetter) else None,
-        )
 
     def _opened(self) -> None:
         now_ms = self._clock.monotonic_ms()
