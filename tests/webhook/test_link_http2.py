@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.core.outcome import Failure, Reply
+from connector.webhook.frames import FRAMES_MAX
 from connector.webhook.link import Link, Unprocessed
 from connector.webhook.place import Place
 from connector.webhook.target import parse_target
@@ -108,6 +109,17 @@ async def test_what_came_meanwhile_is_read_before_the_next_request() -> None:
 
     assert outcome == Reply(204)
     assert (server.requests, link.is_retired) == (2, False)
+
+
+async def test_a_flood_that_comes_meanwhile_ends_the_link() -> None:
+    link, server = link_to_a_server()
+    await link.carry(a_request())
+
+    server.wire.data_received(PING * (FRAMES_MAX + 1))
+    await asyncio.sleep(0)
+
+    assert server.wire.has_ended
+    assert not link.has_room
 
 
 async def test_nonsense_that_came_meanwhile_costs_no_request() -> None:
