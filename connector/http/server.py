@@ -12,12 +12,15 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from connector.http.door import Door
 
 STOP_S = 2
 """How long answers under way may take when the server stops; they take milliseconds."""
@@ -92,25 +95,37 @@ class HttpServer:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without its hold on signals, which tells when it has started, or could not."""
+    """Uvicorn without its hold on signals, behind a door of our own. It tells when it has started, or not
+    been able to."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.has_started_or_ended = asyncio.Event()
+        self._doors: list[Door] = []
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup([])
+        self._doors = [Door(listening, self._protocol) for listening in sockets or ()]
         self.has_started_or_ended.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for door in self._doors:
+            door.close()
+        await super().shutdown(sockets)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             await super().serve(sockets)
         finally:
             self.has_started_or_ended.set()
+
+    def _protocol(self) -> asyncio.Protocol:
+        kind = cast(Callable[..., asyncio.Protocol], self.config.http_protocol_class)
+        return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
 def _listen(host: str, port: int) -> socket.socket:

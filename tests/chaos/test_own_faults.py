@@ -260,8 +260,10 @@ def starving(connector: ConnectorProcess, what: str) -> Iterator[None]:
             yield
         return
     pid = connector.process.pid
+    taken = {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    lowest_free = min(set(range(len(taken) + 1)) - taken)
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, before[1]))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
     yield
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
@@ -284,6 +286,8 @@ def test_descriptors_or_ports_are_used_up_and_come_back(
                     scene.produce(20)
                     wait_until(lambda at=monitoring: at.own_faults() >= 3, "it says so")
                     assert monitoring.get("/readyz")[0] == 200
+                    if what == "descriptors":
+                        assert connector.get("/healthz")[0] == 200  # over a new connection, too
                 scene.produce(1)
                 scene.await_last()
                 assert connector.metric("attempts_total", result="resources") > 0
