@@ -103,7 +103,7 @@ class Scene:
             bootstrap_servers=self._servers,
             topics=[{"name": self._names.topic(), "format": "json", "id": {"field": "id"}}],
             guard={"allow_http": True, "allow_networks": [f"{OUTSIDE}/32"]},
-            **({"delivery": {}} if has_breakers else {}),
+            delivery={} if has_breakers else {"breaker": {"failures_to_open": 0}},
         )
         with ConnectorProcess(settings, self._folder) as connector:
             connector.await_ready()
