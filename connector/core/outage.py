@@ -1,4 +1,4 @@
-"""Whether the fault is ours: names and connections that fail across many hosts at once.
+"""Whether the fault is ours: names, addresses and connections that fail across many hosts at once.
 
 When DNS is down or egress is cut, every endpoint looks dead. Walking all their ladders to the dead letters
 would bill the world for our fault, so intake is held instead, while a few hosts are probed: the first that
@@ -113,7 +113,7 @@ class Outage:
         self._tried.clear()
         self.why = (
             f"{failed} of the {failed + answered} hosts that were tried last, and answered within the hour, "
-            "have no name or take no connection: DNS or the network is down on our side."
+            "have no name, a forbidden address, or take no connection: DNS or the network fails on our side."
         )
 
     def _answered(self, since_ms: int, at_most: int) -> int | None:

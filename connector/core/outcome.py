@@ -50,8 +50,9 @@ class Failure:
 
     @property
     def is_unreached(self) -> bool:
-        """Whether nobody was met at all, which across many hosts at once is a fault of ours."""
-        return self.is_unconnected or self.kind in ("dns", "connect")
+        """Whether nobody was met at all, which across many hosts at once is a fault of ours: a name server
+        that slips sends all names to forbidden addresses."""
+        return self.is_unconnected or self.kind in ("dns", "connect", "forbidden")
 
 
 ErrorClass = str

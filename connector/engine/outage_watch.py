@@ -137,5 +137,5 @@ class OutageWatch:
         """Breakers that the outage has opened already, here or at workers that told us, say nothing about
         their endpoints."""
         for lane in self._lanes:
-            if lane.breaker.why in ("dns", "connect", "timeout"):
+            if lane.breaker.why in ("dns", "connect", "forbidden", "timeout"):
                 lane.breaker.reset()

@@ -43,7 +43,7 @@ def test_ten_proven_hosts_that_all_fail_hold() -> None:
     assert outage.is_held(MINUTE_MS + 29_999)
     assert outage.why == (
         "10 of the 10 hosts that were tried last, and answered within the hour, "
-        "have no name or take no connection: DNS or the network is down on our side."
+        "have no name, a forbidden address, or take no connection: DNS or the network fails on our side."
     )
 
 

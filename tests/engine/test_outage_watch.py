@@ -410,6 +410,93 @@ async def test_nothing_comes_in_during_the_hold_and_nothing_is_written():
 
 
 @virtual
+async def test_a_hold_ends_soon_though_all_that_waits_is_for_endpoints_that_are_dead_for_good():
+    world = World.new(limits=limits(breaker=RULES))
+    dead = [subscription(f"dead{n}", events=("bad",)) for n in range(12)]
+    sound = [subscription(f"s{n}", events=("good",)) for n in range(3)]
+    world.start([*dead, *sound], [TopicPartition("bad", 0), TopicPartition("good", 0)])
+    world.fill(3, "bad")
+    await asyncio.sleep(1)
+    world.fill(3, "good")
+    await asyncio.sleep(60)
+    for one in dead:
+        world.behave(one.id, refused)
+
+    world.fill(1_000, "bad")
+    await asyncio.sleep(1)
+    held = world.worker.held()
+    world.fill(10, "good")
+    await asyncio.sleep(6)
+
+    assert list(held) == ["sending"]
+    assert world.worker.held() == {}
+    assert {world.accepted(one.id) for one in sound} == {13}
+
+
+@virtual
+async def test_one_reachable_host_of_twelve_does_not_make_holds_come_and_go():
+    world = await with_proven_hosts()
+    everybody(world, refused, but=1)  # s0 works
+    for _ in range(3_600):
+        world.fill(1)
+        await asyncio.sleep(1)
+
+    assert len(world.log.said("nothing can be sent: intake holds, probing")) <= 1
+    assert world.worker.held() == {}
+    assert world.accepted("s0") == 3_603
+
+
+@virtual
+async def test_an_outage_after_one_that_was_overcome_holds_again():
+    world = await with_proven_hosts()
+    everybody(world, refused)
+    world.fill(20)
+    await asyncio.sleep(30)
+    everybody(world, replies(200))
+    await asyncio.sleep(60)
+    assert world.worker.held() == {}
+
+    everybody(world, no_name)
+    world.fill(20)
+    await asyncio.sleep(2)
+
+    assert list(world.worker.held()) == ["sending"]
+
+
+@virtual
+async def test_the_only_three_partners_that_are_left_and_gone_for_good_hold_for_a_quarter_of_an_hour_once():
+    world = await with_proven_hosts()
+    everybody(world, refused)
+    world.fill(20)
+    await asyncio.sleep(2)
+    world.worker.view(subscriptions(3), [5_000, 30_000, 300_000])
+    await asyncio.sleep(880)
+    assert world.worker.held()
+
+    for _ in range(3_600):
+        world.fill(1)
+        await asyncio.sleep(1)
+
+    assert len(world.log.said("nothing can be sent: intake holds, probing")) == 1
+    assert world.worker.held() == {}
+    assert world.committed(POSTS) > 3_000
+
+
+@virtual
+async def test_forbidden_addresses_across_many_hosts_are_a_slip_of_our_name_servers():
+    world = await with_proven_hosts()
+    everybody(world, lambda _: (0.01, Failure("forbidden", "it resolves to a forbidden address")))
+    world.fill(20)
+    await asyncio.sleep(600)
+
+    assert list(world.worker.held()) == ["sending"]
+    everybody(world, replies(200))
+    await asyncio.sleep(10)
+    assert world.worker.held() == {}
+    assert world.worker.accounts.dead == {}
+
+
+@virtual
 async def test_hosts_stay_proven_when_the_unix_clock_is_set_back():
     world = await with_proven_hosts()
     world.cluster.clock.skew_ms = -4 * 3_600_000
