@@ -92,9 +92,9 @@ class Departures:
         self._write(destination, record, trail, ticket)
 
     def postpone(self, ticket: Ticket, record: Record, trail: Trail, why: str) -> None:
-        """Divert a delivery that cannot be tried for a fault of our own."""
+        """Divert a delivery that cannot be tried for a fault of our own, for longer each time."""
         self._accounts.diverted[why] += 1
-        where = divert(estimate_ms=OWN_FAULT_DELAY_MS, tiers=self._outbox.tiers)
+        where = shut_out(rest_ms=OWN_FAULT_DELAY_MS, turns=_turns(trail), tiers=self._outbox.tiers)
         onwards = trail.to_tier(not_before_ms=0, standstill_ms=where.tier_ms)
         self.pass_on(ticket, record, onwards, ToTier(where.tier_ms))
 

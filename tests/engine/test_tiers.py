@@ -281,11 +281,25 @@ async def test_an_unreachable_registry_diverts_a_letter():
     put(world)
 
     world.start([subscription("a")])
-    await asyncio.sleep(60)
+    await asyncio.sleep(400)
 
     assert world.worker.accounts.diverted == {"registry unreachable": 1}
     assert world.accepted("a") == 1
     assert world.problems() == []
+
+
+@virtual
+async def test_a_registry_that_is_away_for_hours_does_not_have_a_letter_written_again_every_half_minute():
+    world = World.new()
+    world.decoder.outcomes[b"1"] = NeedsSchema("7")
+    world.decoder.answers = [SchemaUnreachable("down")] * 1_000
+    put(world)
+
+    world.start([subscription("a", ladder_ms=(5_000, 30_000, 300_000, 3_600_000))])
+    await asyncio.sleep(10 * 3_600)
+
+    assert world.worker.accounts.diverted["registry unreachable"] <= 15
+    assert world.worker.accounts.dead == {}
 
 
 @pytest.mark.parametrize(
