@@ -114,8 +114,9 @@ class DeliverySettings(Declared):
         default=256,
         ge=1,
         le=50_000,
-        description="POSTs under way to one scheme, host and port, however many subscriptions lead there. "
-        "256 are what common servers serve at once, and an eighth of what one process may have under way.",
+        description="POSTs under way to one scheme, host and port by one way (directly, or through one "
+        "proxy), however many subscriptions lead there and however they spell it. 256 are what common "
+        "servers serve at once, and an eighth of what one process may have under way.",
     )
     in_hand_max: int = Field(
         default=20_000,

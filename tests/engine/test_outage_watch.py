@@ -437,13 +437,13 @@ async def test_a_hold_ends_soon_though_all_that_waits_is_for_endpoints_that_are_
 async def test_one_reachable_host_of_twelve_does_not_make_holds_come_and_go():
     world = await with_proven_hosts()
     everybody(world, refused, but=1)  # s0 works
-    for _ in range(3_600):
+    for _ in range(150):
         world.fill(1)
-        await asyncio.sleep(1)
+        await asyncio.sleep(10)
 
     assert len(world.log.said("nothing can be sent: intake holds, probing")) <= 1
     assert world.worker.held() == {}
-    assert world.accepted("s0") == 3_603
+    assert world.accepted("s0") == 153
 
 
 @virtual
@@ -473,13 +473,13 @@ async def test_the_only_three_partners_that_are_left_and_gone_for_good_hold_for_
     await asyncio.sleep(880)
     assert world.worker.held()
 
-    for _ in range(3_600):
+    for _ in range(150):
         world.fill(1)
-        await asyncio.sleep(1)
+        await asyncio.sleep(10)
 
     assert len(world.log.said("nothing can be sent: intake holds, probing")) == 1
     assert world.worker.held() == {}
-    assert world.committed(POSTS) > 3_000
+    assert world.committed(POSTS) > 150
 
 
 @virtual
