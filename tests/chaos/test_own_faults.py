@@ -245,8 +245,8 @@ class Monitoring:
         answer = self._connection.getresponse()
         return answer.status, answer.read().decode()
 
-    def own_faults(self) -> float:
-        return Scrape.of(self.get("/metrics")[1]).sum("attempts_total", result="resources")
+    def metric(self, name: str, **labels: str) -> float:
+        return Scrape.of(self.get("/metrics")[1]).sum(name, **labels)
 
     def close(self) -> None:
         self._connection.close()
@@ -284,12 +284,15 @@ def test_descriptors_or_ports_are_used_up_and_come_back(
             with scene.delivering(receiver, subscriptions, keeps=False) as connector:
                 with closing(Monitoring(connector)) as monitoring, starving(connector, what):
                     scene.produce(20)
-                    wait_until(lambda at=monitoring: at.own_faults() >= 3, "it says so")
+                    wait_until(
+                        lambda at=monitoring: at.metric("sending_held", reason="resources") == 1, "it holds"
+                    )
                     assert monitoring.get("/readyz")[0] == 200
                     if what == "descriptors":
                         assert connector.get("/healthz")[0] == 200  # over a new connection, too
                 scene.produce(1)
                 scene.await_last()
+                wait_until(lambda: connector.metric("sending_held") == 0, "the hold ends")
                 assert connector.metric("attempts_total", result="resources") > 0
                 assert connector.metric("deliveries_dead_total") == 0
                 assert connector.metric("lanes", breaker="closed") == 3
