@@ -1,8 +1,11 @@
-"""YAML into plain values that know where they stand.
+"""YAML into plain values that can be told where they stand.
 
 Reads the parser's events, not its node tree: composing nodes recurses in C and a file of nested brackets
 kills the process. Plain scalars follow YAML 1.2: only ``true`` and ``false`` are booleans, so that ``off``
 stays a word; nothing becomes a date, a sexagesimal or an octal number.
+
+Where things stand is found by a second reading, and only once somebody asks: marks take twice the memory of
+the values, which a file of 10,000 subscriptions without a mistake need not pay.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path as FilePath
+from sys import intern
 from typing import Any, NoReturn
 
 import yaml
@@ -27,8 +32,11 @@ DEPTH_MAX = 32
 Mark = tuple[int, int]
 """Line and column, from 1."""
 
+_Marks = dict[int, dict[str | int, tuple[Mark, Mark]]]
+"""By identity of a dict or list: where each member's key and value stand."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Document:
     """``values`` are dicts, lists, strings, numbers, booleans and ``None``; ``name`` is the file's name.
 
@@ -37,22 +45,25 @@ class Document:
 
     name: str
     values: object
-    start: Mark = (1, 1)
-    marks: dict[int, dict[str | int, tuple[Mark, Mark]]] = field(default_factory=dict, repr=False)
-    """By identity of a dict or list within ``values``: where each member's key and value stand."""
+    text: str = field(repr=False)
 
     def place(self, path: Path, *, of_key: bool = False) -> str:
         """``name:line:column`` of the value at ``path``, or of the nearest one above it that exists."""
-        line, column = self.start
-        container = self.values
+        marked = self._marked
+        line, column = marked.start
+        container = marked.values
         for depth, step in enumerate(path):
-            marks = self.marks.get(id(container), {}).get(step)
+            marks = marked.marks.get(id(container), {}).get(step)
             if marks is None:
                 break
             is_last = depth == len(path) - 1
             line, column = marks[0] if of_key and is_last else marks[1]
             container = container[step]  # type: ignore[index]  # a mark exists only for a member
         return f"{self.name}:{line}:{column}"
+
+    @cached_property
+    def _marked(self) -> _Builder:
+        return _read(self.text, self.name, marks={})
 
 
 def read_document(file: FilePath) -> Document:
@@ -76,7 +87,18 @@ def parse_document(content: bytes, *, name: str) -> Document:
     except UnicodeDecodeError as error:
         place = f"{name}:{content.count(bytes([10]), 0, error.start) + 1}"
         raise Mistakes([Problem(place=place, text="is not UTF-8; save the file as UTF-8")]) from None
-    builder = _Builder(name)
+    try:
+        values = _read(text, name).values
+    except _Doubled:
+        marked = _read(text, name, marks={})
+        assert marked.problems
+        raise Mistakes(marked.problems) from None
+    return Document(name=name, values=values, text=text)
+
+
+def _read(text: str, name: str, *, marks: _Marks | None = None) -> _Builder:
+    """What was built of ``text``; with ``marks``, these are filled."""
+    builder = _Builder(name, marks)
     try:
         for event in _events(text):
             builder.take(event)
@@ -88,7 +110,7 @@ def parse_document(content: bytes, *, name: str) -> Document:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise Mistakes([Problem(place=f"{name}:{line}", text=f"is not YAML: {error.reason}")]) from None
-    return builder.document()
+    return builder
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
@@ -102,28 +124,33 @@ def _mark(event: yaml.Event) -> Mark:
     return event.start_mark.line + 1, event.start_mark.column + 1
 
 
+class _Doubled(Exception):
+    """A key stands twice, and without marks nobody knows where it stood first."""
+
+
 @dataclass(slots=True)
 class _Open:
     """A dict or list that is still being filled; ``key`` waits for its value."""
 
     container: Any  # dict[str, object] or list[object]: which one is asked where it matters
-    marks: dict[str | int, tuple[Mark, Mark]]
     anchor: str | None
     key: tuple[str, Mark] | None = None
 
 
 class _Builder:
-    """Takes events in order. Stops with :class:`Mistakes` at what makes the rest meaningless."""
+    """Takes events in order. Stops with :class:`Mistakes` at what makes the rest meaningless; keys that stand
+    twice are ``problems``, or :class:`_Doubled` where no ``marks`` are kept."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, marks: _Marks | None) -> None:
         self._name = name
         self._open: list[_Open] = []
         self._anchored: dict[str, object] = {}
-        self._marks: dict[int, dict[str | int, tuple[Mark, Mark]]] = {}
-        self._values: object = None
-        self._start: Mark = (1, 1)
+        self._is_marking = marks is not None
         self._documents = 0
-        self._problems: list[Problem] = []
+        self.marks: _Marks = {} if marks is None else marks
+        self.values: object = None
+        self.start: Mark = (1, 1)
+        self.problems: list[Problem] = []
 
     def take(self, event: yaml.Event) -> None:
         mark = _mark(event)
@@ -148,11 +175,6 @@ class _Builder:
                 if self._documents > 1:
                     self._stop(mark, "a second document starts here; only one is read, remove the ---")
 
-    def document(self) -> Document:
-        if self._problems:
-            raise Mistakes(self._problems)
-        return Document(name=self._name, values=self._values, start=self._start, marks=self._marks)
-
     def _begin(
         self, container: dict[str, object] | list[object], mark: Mark, event: yaml.CollectionStartEvent
     ) -> None:
@@ -161,20 +183,20 @@ class _Builder:
         if event.tag is not None:
             self._stop(mark, f"the tag {event.tag} is not read; remove it")
         self._add(container, mark, None)
-        marks: dict[str | int, tuple[Mark, Mark]] = {}
-        self._marks[id(container)] = marks
-        self._open.append(_Open(container, marks, event.anchor))
+        if self._is_marking:
+            self.marks[id(container)] = {}
+        self._open.append(_Open(container, event.anchor))
 
     def _add(self, value: object, mark: Mark, anchor: str | None) -> None:
         """Put a value, or a key, where the text stands."""
         if anchor:
             self._anchored[anchor] = value
         if not self._open:
-            self._values, self._start = value, mark
+            self.values, self.start = value, mark
             return
         top = self._open[-1]
         if isinstance(top.container, list):
-            top.marks[len(top.container)] = (mark, mark)
+            self._note(top.container, len(top.container), mark, mark)
             top.container.append(value)
         elif top.key is None:
             top.key = (self._key(value, mark), mark)
@@ -182,11 +204,20 @@ class _Builder:
             key, key_mark = top.key
             top.key = None
             if key in top.container:
-                first = top.marks[key][0]
-                text = f"the key {key!r} stands twice, first in line {first[0]}; remove one"
-                self._problems.append(Problem(place=self._place(key_mark), text=text))
-            top.marks[key] = (key_mark, mark)
+                self._complain_of_double(top.container, key, key_mark)
+            self._note(top.container, key, key_mark, mark)
             top.container[key] = value
+
+    def _note(self, container: object, step: str | int, key_mark: Mark, mark: Mark) -> None:
+        if self._is_marking:
+            self.marks[id(container)][step] = (key_mark, mark)
+
+    def _complain_of_double(self, container: object, key: str, mark: Mark) -> None:
+        if not self._is_marking:
+            raise _Doubled
+        (first_line, _), _ = self.marks[id(container)][key]
+        text = f"the key {key!r} stands twice, first in line {first_line}; remove one"
+        self.problems.append(Problem(place=self._place(mark), text=text))
 
     def _awaits_key(self) -> bool:
         return bool(self._open) and isinstance(self._open[-1].container, dict) and self._open[-1].key is None
@@ -196,7 +227,7 @@ class _Builder:
             self._stop(mark, "merge keys (<<) are not read; write the members out")
         if not isinstance(value, str):
             self._stop(mark, "a key must be a word")
-        return value
+        return intern(value)
 
     def _scalar(self, event: yaml.ScalarEvent, mark: Mark) -> str | int | float | bool | None:
         if event.tag not in (None, "tag:yaml.org,2002:str"):
@@ -204,7 +235,7 @@ class _Builder:
         return plain_scalar(event.value) if event.implicit[0] and event.tag is None else event.value
 
     def _stop(self, mark: Mark, text: str) -> NoReturn:
-        raise Mistakes([*self._problems, Problem(place=self._place(mark), text=text)])
+        raise Mistakes([*self.problems, Problem(place=self._place(mark), text=text)])
 
     def _place(self, mark: Mark) -> str:
         return f"{self._name}:{mark[0]}:{mark[1]}"
