@@ -20,6 +20,7 @@ from connector.core.times import iso_time
 Render = Callable[[Event], bytes]
 
 
+@lru_cache(maxsize=64)  # a dialect's is shared by all who speak it
 def compile_envelope(envelope: JsonEnvelope) -> Render:
     """A function that gives an event's body, without the member that would hold a signature."""
     members = [(name, kind) for name, kind in envelope.members if kind != "signature"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Final, cast
 
 from connector.core.breaker import Breaker, BreakerRules, BreakerSnapshot
 from connector.core.composer import Composer
@@ -37,6 +38,10 @@ ESTIMATE_MAX_MS = 60_000
 PROVEN_MS = 60_000
 """For how long a success shows that the endpoint works."""
 
+NOTHING_WAITS: Final = cast("deque[Any]", ())  # Any: of deliveries or of lanes
+"""Reads as an empty queue, and cannot be written to. A real one takes 0.8 kB also while it is empty, and most
+of 10,000 lanes have nothing that waits."""
+
 
 @dataclass(slots=True, eq=False)
 class Host:
@@ -50,7 +55,7 @@ class Host:
     in_flight_max: int = field(init=False)
     in_flight: int = 0
     quiet_until_ms: int = 0
-    line: deque[Lane] = field(default_factory=deque)
+    line: deque[Lane] = NOTHING_WAITS
 
     def __post_init__(self) -> None:
         self.in_flight_max = self.limit
@@ -157,8 +162,8 @@ class Lane:
         self.disabled: Disabled | None = None
         self.reset_at_ms = 0  # Unix: when what was learnt of the endpoint was last forgotten on purpose
         self.resets = 0
-        self.queue: deque[Delivery] = deque()
-        self.retries: deque[Delivery] = deque()
+        self.queue: deque[Delivery] = NOTHING_WAITS
+        self.retries: deque[Delivery] = NOTHING_WAITS
         self.in_flight = 0
         self.is_live = True
         self.line: deque[Lane] | None = None  # where it waits for a place; see Places
@@ -241,24 +246,28 @@ class Lane:
         """Let ``delivery`` wait here; false, and nothing has changed, when there is no room."""
         if self.is_in_the_way:
             return False
-        if delivery.trail is None:
-            queue, share = self.queue, 1
-        else:
-            queue, share = self.retries, 2
-        wanted = len(queue) * share
+        wanted = len(self.queue) if delivery.trail is None else len(self.retries) * 2
         sure = 0 if self.is_stalled(now_ms) else self.subscription.queue_max
         if wanted >= sure and wanted >= self.room(now_ms):
             return False
         if not self.busy_since_ms:
             self.busy_since_ms = now_ms
         delivery.since_ms = now_ms
-        queue.append(delivery)
+        self._queue_of(delivery).append(delivery)
         return True
 
     def put_back(self, delivery: Delivery) -> None:
         """It was started and is to wait again, ahead of all others."""
         delivery.is_probe = False
-        (self.queue if delivery.trail is None else self.retries).appendleft(delivery)
+        self._queue_of(delivery).appendleft(delivery)
+
+    def _queue_of(self, delivery: Delivery) -> deque[Delivery]:
+        """Where ``delivery`` waits; made here for the first that does."""
+        if delivery.trail is None:
+            self.queue = self.queue or deque()
+            return self.queue
+        self.retries = self.retries or deque()
+        return self.retries
 
     def wait_anew(self, now_ms: int) -> None:
         """What waits here could not be sent for a fault of ours: its time to wait, and the lane's to prove
@@ -296,6 +305,7 @@ class Lane:
 
     def _rest_if_empty(self) -> None:
         if not self.queue and not self.retries:
+            self.queue = self.retries = NOTHING_WAITS
             self.busy_since_ms = 0  # the next burst gets its own time to prove a pace
 
     # ── what attempts tell ──────────────────────────────────────────────────────────────────────
@@ -316,9 +326,7 @@ class Lane:
         self.is_proven = True
         self.proven_ms = monotonic_ms
         pace, breaker, begun_ms = self.pace, self.breaker, delivery.since_ms
-        pace.succeeded(
-            monotonic_ms - begun_ms, begun_ms, monotonic_ms, is_full=self.in_flight >= pace.limit
-        )
+        pace.succeeded(monotonic_ms - begun_ms, begun_ms, monotonic_ms, is_full=self.in_flight >= pace.limit)
         if self.failures.attempts:
             self.failures.succeeded()
         return (breaker.failures > 0 or breaker.state != "closed") and self._reopen()
@@ -327,9 +335,7 @@ class Lane:
         """What was accepted came with the wish to be left alone until then (Unix). Whether it is news."""
         return delivery.resets == self.resets and self.breaker.hold_off(until_ms, now_ms)
 
-    def failed(
-        self, delivery: Delivery, outcome: Deferred | Refused, now_ms: int, monotonic_ms: int
-    ) -> bool:
+    def failed(self, delivery: Delivery, outcome: Deferred | Refused, now_ms: int, monotonic_ms: int) -> bool:
         """An attempt was not accepted at ``now_ms`` (Unix), with its place still held. Whether the breaker's
         state changed by it."""
         self._moved(monotonic_ms)

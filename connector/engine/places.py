@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from connector.engine.lane import Delivery, Host, Lane
+from connector.engine.lane import NOTHING_WAITS, Delivery, Host, Lane
 from connector.engine.ports import Clock
 
 UNPROVEN_SHARE: Final = 4
@@ -116,9 +116,9 @@ class Places:
         for line in (self.line, self._untried, self._suspects):
             line.clear()
         for delivery in self.flying:
-            delivery.host.line.clear()  # of a host, perhaps, that no lane leads to any more
+            delivery.host.line = NOTHING_WAITS  # of a host, perhaps, that no lane leads to any more
         for lane in lanes:
-            lane.host.line.clear()
+            lane.host.line = NOTHING_WAITS
             if lane.line is not self._timed:
                 lane.line = None
             self.line_up(lane)
@@ -146,6 +146,7 @@ class Places:
         if not lane.waiting or not lane.has_place(self._clock.now_ms()):
             return False  # its own answers, or its next delivery, line it up again
         if lane.host.in_flight >= lane.host.in_flight_max:
+            lane.host.line = lane.host.line or deque()
             self._wait_in(lane.host.line, lane)
         elif not lane.is_proven and self._unproven >= self._unproven_max:
             self._wait_in(self._suspects if lane.has_failed else self._untried, lane)

@@ -13,6 +13,7 @@ receiver twice, which it recognises by the delivery's id.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
@@ -217,6 +218,7 @@ class WebhookSender:
             self._start_opening(origin, exchange)
         elif origin.claimed and self._waiting < self._waiting_max:
             self._waiting += 1
+            origin.waiting = origin.waiting or deque()
             origin.waiting.append(exchange)
         else:
             self._fail(exchange, Failure("resources", "the limit of connections is reached"))
