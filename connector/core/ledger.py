@@ -16,6 +16,7 @@ What a record owes before it may be settled is not decided here: the ticket only
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import Final, Protocol
 
 from connector.core.record import Record
@@ -160,6 +161,18 @@ class Ledger:
     def open_tickets(self) -> list[Ticket]:
         """Unsettled tickets in offset order."""
         return [ticket for ticket in self._tickets if not ticket.is_settled]
+
+    def stragglers(self) -> list[Ticket]:
+        """Unsettled tickets in the older half of the window, in offset order, when they are no more than a
+        tenth of it: so many others have overtaken them. None otherwise."""
+        half = (len(self._tickets) + 1) // 2
+        found: list[Ticket] = []
+        for ticket in islice(self._tickets, half):
+            if not ticket.is_settled:
+                if len(found) == half // 10:
+                    return []
+                found.append(ticket)
+        return found
 
     def close(self) -> int:
         """The partition is ours no longer. Returns how many records were in hand unsettled."""

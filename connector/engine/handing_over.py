@@ -57,15 +57,17 @@ class HandingOver:
         """Divert whatever of these records is queued."""
         leaving = set(tickets)
         for lane in self._lanes:
-            for delivery in self._places.take_out(lane, lambda one: one.ticket in leaving):
-                self._leave.divert(delivery, why, 0)
+            if lane.queue or lane.retries:
+                for delivery in self._places.take_out(lane, lambda one: one.ticket in leaving):
+                    self._leave.divert(delivery, why, 0)
 
-    def abandon(self, tickets: Collection[Ticket], why: str) -> None:
-        """Divert whatever of these records is queued or in flight; their POSTs go on unheeded."""
+    def abandon(self, tickets: Collection[Ticket], why: str, *, is_sparing: bool = False) -> None:
+        """Divert whatever of these records is queued or in flight; their POSTs go on unheeded.
+        ``is_sparing``: not those to an endpoint that accepted something lately."""
         self.divert_queued(tickets, why)
         leaving = set(tickets)
         for delivery in [one for one in self._places.flying if one.ticket in leaving]:
-            if delivery not in self.abandoned:
+            if delivery not in self.abandoned and not (is_sparing and delivery.lane.is_proven):
                 self.abandoned.add(delivery)
                 delivery.lane.is_in_the_way = True
                 self._leave.divert(delivery, why, 0)

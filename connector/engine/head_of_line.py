@@ -1,22 +1,26 @@
-"""The head-of-line rule: a partition whose window is full and stays so is relieved.
+"""The head-of-line rule: a partition is not held up by a few of its records.
 
-A partition that was given no record since the last look, because its window is full, is paused so that
-the others go on, and what is queued of its records is diverted. What is in flight follows when nearly all
-of the window is settled, or the patience is over: that may send something twice.
+When a window is nearly full, and all but a few of its older half are settled, these few have been overtaken
+by hundreds of others: what is queued of them is diverted at once, and what is in flight to an endpoint
+without a recent success, before the others have to wait. A window that is full and stays as it is is paused,
+so that the other partitions go on, and what is queued of its records is diverted; all of it, which may send
+something twice, when it is held up by few or the patience is over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from connector.core.ledger import Ticket
 from connector.engine.flow import Flow, FlowLimits
-from connector.engine.ports import TopicPartition
-from connector.engine.turns import Turns
 
+FEW = 20
+"""One of so many records of a full window may be open: then the others wait for these few."""
 LOOKS_MAX = 20
 """For how many looks a full window may stay as it is before all in it is diverted: 5 s."""
+
+_WHY = "head of line"
 
 
 class Relief(Protocol):
@@ -25,41 +29,42 @@ class Relief(Protocol):
     def divert_queued(self, tickets: Collection[Ticket], why: str) -> None:
         """Divert whatever of these records is queued."""
 
-    def abandon(self, tickets: Collection[Ticket], why: str) -> None:
-        """Divert whatever of these records is queued or in flight; their POSTs go on unheeded."""
+    def abandon(self, tickets: Collection[Ticket], why: str, *, is_sparing: bool = False) -> None:
+        """Divert whatever of these records is queued or in flight; their POSTs go on unheeded.
+        ``is_sparing``: not those to an endpoint that accepted something lately."""
 
 
 class HeadOfLine:
     """Looks at the flows' windows, and counts in each how often it has looked in vain."""
 
-    def __init__(
-        self,
-        *,
-        flows: Mapping[TopicPartition, Flow],
-        turns: Turns,
-        handing_over: Relief,
-        limits: FlowLimits,
-    ) -> None:
-        self._flows = flows
-        self._turns = turns
-        self._handing_over = handing_over
+    def __init__(self, relief: Relief, limits: FlowLimits) -> None:
+        self._relief = relief
         self._limits = limits
+        self._nearly_full = limits.window_records_max * 9 // 10
 
-    def look(self) -> None:
-        for flow in list(self._flows.values()):
-            if not flow.carry or self._limits.has_window(flow.ledger, flow.carry[0]):
-                flow.still_looks = 0
-                continue
-            flow.still_looks += 1
-            if flow.still_looks > 1:
-                self._relieve(flow)
-
-    def _relieve(self, flow: Flow) -> None:
-        if not flow.is_paused:
-            self._turns.pause(flow)
-            self._turns.soon()
+    def overtake(self, flow: Flow) -> None:
+        """Divert the few that a window nearly full of records will soon wait for, once."""
         ledger = flow.ledger
-        is_held_by_few = ledger.open_count * 20 <= ledger.window
+        if ledger.window < self._nearly_full or ledger.watermark < flow.overtaken_offset:
+            return
+        if stragglers := ledger.stragglers():
+            flow.overtaken_offset = stragglers[-1].offset + 1
+            self._relief.abandon(stragglers, _WHY, is_sparing=True)
+
+    def stuck(self, flows: Iterable[Flow]) -> list[Flow]:
+        """Look, and relieve the flows whose windows stay as they are. Which of them are to be paused."""
+        return [flow for flow in flows if self._is_stuck(flow) and not flow.is_paused]
+
+    def _is_stuck(self, flow: Flow) -> bool:
+        if not flow.carry or self._limits.has_window(flow.ledger, flow.carry[0]):
+            flow.still_looks = 0
+            return False
+        flow.still_looks += 1
+        if flow.still_looks <= 1:
+            return False
+        ledger = flow.ledger
+        is_held_by_few = ledger.open_count * FEW <= ledger.window
         is_over = is_held_by_few or flow.still_looks > LOOKS_MAX
-        relieve = self._handing_over.abandon if is_over else self._handing_over.divert_queued
-        relieve(ledger.open_tickets(), "head of line")
+        relieve = self._relief.abandon if is_over else self._relief.divert_queued
+        relieve(ledger.open_tickets(), _WHY)
+        return True

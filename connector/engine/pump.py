@@ -76,12 +76,10 @@ class Pump:
             intake=intake,
             downstream=downstream,
             settlement=settlement,
+            head_of_line=HeadOfLine(handing_over, limits),
             limits=limits,
             clock=clock,
             log=log,
-        )
-        self._head_of_line = HeadOfLine(
-            flows=self._flows, turns=self._turns, handing_over=handing_over, limits=limits
         )
         self._committer = Committer(
             flows=self._flows,
@@ -123,7 +121,7 @@ class Pump:
 
     def unblock(self) -> None:
         """Relieve partitions whose windows stay full. Call at every look."""
-        self._head_of_line.look()
+        self._turns.unblock()
 
     # ── what is in hand ─────────────────────────────────────────────────────────────────────────
 

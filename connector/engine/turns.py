@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from connector.engine.flow import Flow, FlowLimits
+from connector.engine.head_of_line import HeadOfLine
 from connector.engine.intake import Held, Intake, NotDue, Taken
 from connector.engine.ports import Clock, Fetched, Log, Source, TopicPartition
 from connector.engine.settlement import Settlement
@@ -43,6 +44,7 @@ class Turns:
         intake: Intake,
         downstream: Room,
         settlement: Settlement,
+        head_of_line: HeadOfLine,
         limits: FlowLimits,
         clock: Clock,
         log: Log,
@@ -52,6 +54,7 @@ class Turns:
         self._intake = intake
         self._downstream = downstream
         self._settlement = settlement
+        self._head_of_line = head_of_line
         self._limits = limits
         self._clock = clock
         self._log = log
@@ -100,7 +103,13 @@ class Turns:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._turn)
 
-    def pause(self, flow: Flow) -> None:
+    def unblock(self) -> None:
+        """Relieve partitions whose windows stay full. Call at every look."""
+        for flow in self._head_of_line.stuck(list(self._flows.values())):
+            self._pause(flow)
+            self.soon()
+
+    def _pause(self, flow: Flow) -> None:
         """Fetch nothing of ``flow`` until its carry is used up."""
         flow.is_paused = True
         self._source.pause(flow.tp)
@@ -143,6 +152,7 @@ class Turns:
         carry, ledger = flow.carry, flow.ledger
         take, has_room, has_window = self._intake.take, self._downstream.has_room, self._limits.has_window
         flow.wake_ms = 0
+        self._head_of_line.overtake(flow)
         while carry:
             if budget == 0:
                 return 0, False
@@ -179,7 +189,7 @@ class Turns:
         is_busy = is_full
         for flow in self._flows.values():
             if flow.carry and not flow.is_paused and (flow.held or flow.wake_ms):
-                self.pause(flow)
+                self._pause(flow)
             elif flow.is_paused and not flow.carry:
                 flow.is_paused = False
                 self._source.resume(flow.tp)

@@ -102,6 +102,7 @@ def _measure_crowd(bench: IsolationBench, crowd: Crowd, spares: Spares) -> Found
         Mix("50 % dead", crowd, 0.5, is_dead=True),
     )
     found = Found(crowd, mixes, [], [], [])
+    spares.run("warm-up", partial(bench.run, mixes[0]))  # not counted, as in _measure_cost
     for number in range(1, crowd.rounds + 1):
         for mix, runs in zip(mixes, found.lists, strict=True):
             name = f"{crowd.hosts:,} endpoints, {mix.name}"

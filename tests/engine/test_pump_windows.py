@@ -114,7 +114,7 @@ async def test_a_partition_that_goes_on_is_never_paused():
 
 @virtual
 async def test_a_full_window_is_paused_and_the_other_partitions_go_on():
-    world = World.new(limits=limits(flow={"window_records_max": 20}))
+    world = World.new(limits=limits(flow={"window_records_max": 10}))
     world.behave("stuck", hangs)
     world.fill(100)
     subscriptions = [
@@ -133,7 +133,7 @@ async def test_a_full_window_is_paused_and_the_other_partitions_go_on():
 
 @virtual
 async def test_a_paused_partition_is_resumed_once_it_has_been_worked_off():
-    world = World.new(limits=limits(flow={"window_records_max": 20}))
+    world = World.new(limits=limits(flow={"window_records_max": 10}))
     world.behave("a", hangs)
     world.fill(50)
     world.start([subscription("a", in_flight_max=20, timeout_ms=3_000)])
@@ -196,6 +196,43 @@ async def test_what_holds_up_a_full_window_is_diverted_when_it_is_few():
 
     assert world.accepted("well") == 500
     assert world.worker.accounts.diverted["head of line"] == 1
+
+
+@virtual
+async def test_a_few_that_hang_never_keep_the_rest_of_a_busy_partition_waiting():
+    world = World.new(limits=limits(flow={"window_records_max": 1_000}))
+    world.behave("stuck", hangs)
+    world.behave("well", replies(200, after_s=0.005))
+    world.decoder.outcomes[b"odd"] = Event("odd.one", "odd", 0, 3, b"1")
+    for _ in range(20):
+        world.cluster.append("post.created", b"odd")
+        world.fill(200)
+
+    world.start([subscription("stuck", events=("odd.one",)), subscription("well", events=("post.created",))])
+    await asyncio.sleep(4)
+
+    assert world.accepted("well") == 4_000
+    assert world.source.pauses == 0
+    assert world.problems() == []
+
+
+@virtual
+async def test_a_slow_answer_of_an_endpoint_that_works_is_not_given_up_for_its_siblings():
+    world = World.new(limits=limits(flow={"window_records_max": 1_000}))
+    world.behave("well", replies(200, after_s=0.005))
+    world.decoder.outcomes[b"odd"] = Event("odd.one", "odd", 0, 3, b"1")
+    world.cluster.append("post.created", b"odd")
+    world.start([subscription("slow", events=("odd.one",)), subscription("well", events=("post.created",))])
+    await asyncio.sleep(1)
+
+    world.behave("slow", replies(200, after_s=0.4))
+    world.cluster.append("post.created", b"odd")
+    world.fill(3_000)
+    await asyncio.sleep(6)
+
+    assert world.accepted("well") == 3_000
+    assert world.accepted("slow") == 2
+    assert world.worker.accounts.diverted["head of line"] == 0
 
 
 @virtual
