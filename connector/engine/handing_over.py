@@ -63,11 +63,12 @@ class HandingOver:
 
     def abandon(self, tickets: Collection[Ticket], why: str, *, is_sparing: bool = False) -> None:
         """Divert whatever of these records is queued or in flight; their POSTs go on unheeded.
-        ``is_sparing``: not those to an endpoint that accepted something lately."""
+        ``is_sparing``: of those in flight, only to an endpoint that failed last, without a recent success."""
         self.divert_queued(tickets, why)
         leaving = set(tickets)
         for delivery in [one for one in self._places.flying if one.ticket in leaving]:
-            if delivery not in self.abandoned and not (is_sparing and delivery.lane.is_proven):
+            is_suspect = delivery.lane.has_failed and not delivery.lane.is_proven
+            if delivery not in self.abandoned and (is_suspect or not is_sparing):
                 self.abandoned.add(delivery)
                 delivery.lane.is_in_the_way = True
                 self._leave.divert(delivery, why, 0)

