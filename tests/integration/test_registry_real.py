@@ -32,9 +32,11 @@ async def test_a_registry_that_is_away_is_unreachable_and_answers_again_when_bac
     getattr(registry, away)()
     while_away = await second.fetch(schema_id)
     registry.mend()
-    when_back = await second.fetch(schema_id)
+    patient = SchemaRegistry(RegistrySettings(urls=(registry.url,), timeout_ms=20_000))
+    when_back = await patient.fetch(schema_id)
     await first.close()
     await second.close()
+    await patient.close()
 
     assert isinstance(while_away, SchemaUnreachable)
     assert when_back == SchemaReady()
