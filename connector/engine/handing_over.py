@@ -7,11 +7,11 @@ then. That may be one duplicate, against holding up all the rest.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from connector.core.ledger import Ledger, Ticket
 from connector.engine.departures import Departures
-from connector.engine.lane import Delivery
+from connector.engine.lane import Delivery, Lane
 from connector.engine.lanes import Lanes
 from connector.engine.outbox import Outbox
 from connector.engine.places import Places
@@ -55,20 +55,30 @@ class HandingOver:
 
     def divert_queued(self, tickets: Collection[Ticket], why: str) -> None:
         """Divert whatever of these records is queued."""
+        self._divert_queued(set(tickets), self._lanes, why)
+
+    def abandon(self, tickets: Collection[Ticket], why: str) -> None:
+        """Divert whatever of these records is queued or in flight; their POSTs go on unheeded."""
         leaving = set(tickets)
-        for lane in self._lanes:
+        self._divert_queued(leaving, self._lanes, why)
+        self._abandon([one for one in self._places.flying if one.ticket in leaving], why)
+
+    def abandon_suspects(self, tickets: Collection[Ticket], why: str) -> None:
+        """The same, but only those to an endpoint that failed last, without a recent success."""
+        leaving = set(tickets)
+        self._divert_queued(leaving, (lane for lane in self._lanes if lane.is_suspect), why)
+        flying = [one for one in self._places.flying if one.ticket in leaving and one.lane.is_suspect]
+        self._abandon(flying, why)
+
+    def _divert_queued(self, leaving: set[Ticket], lanes: Iterable[Lane], why: str) -> None:
+        for lane in lanes:
             if lane.queue or lane.retries:
                 for delivery in self._places.take_out(lane, lambda one: one.ticket in leaving):
                     self._leave.divert(delivery, why, 0)
 
-    def abandon(self, tickets: Collection[Ticket], why: str, *, is_sparing: bool = False) -> None:
-        """Divert whatever of these records is queued or in flight; their POSTs go on unheeded.
-        ``is_sparing``: of those in flight, only to an endpoint that failed last, without a recent success."""
-        self.divert_queued(tickets, why)
-        leaving = set(tickets)
-        for delivery in [one for one in self._places.flying if one.ticket in leaving]:
-            is_suspect = delivery.lane.has_failed and not delivery.lane.is_proven
-            if delivery not in self.abandoned and (is_suspect or not is_sparing):
+    def _abandon(self, deliveries: Iterable[Delivery], why: str) -> None:
+        for delivery in deliveries:
+            if delivery not in self.abandoned:
                 self.abandoned.add(delivery)
                 delivery.lane.is_in_the_way = True
                 self._leave.divert(delivery, why, 0)

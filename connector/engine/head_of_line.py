@@ -1,8 +1,8 @@
 """The head-of-line rule: a partition is not held up by a few of its records.
 
 When a window is nearly full, and all but a few of its older half are settled, these few have been overtaken
-by hundreds of others: what is queued of them is diverted at once, and what is in flight to an endpoint that
-failed last and accepted nothing lately, before the others have to wait. A partition whose window is full and
+by hundreds of others: those to an endpoint that failed last and accepted nothing lately are diverted, queued
+or in flight, before the others have to wait. A partition whose window is full and
 stays as it is is paused, so that the others go on, and what is queued of its records is diverted; all of it,
 which may send something twice, when it is held up by few or the patience is over.
 """
@@ -17,6 +17,8 @@ from connector.engine.flow import Flow, FlowLimits
 
 FEW = 20
 """One of so many records of a full window may be open: then the others wait for these few."""
+OVERTAKE_EVERY_MS = 100
+"""In which a busy partition takes what is left of its window."""
 LOOKS_MAX = 20
 """For how many looks a full window may stay as it is before all in it is diverted: 5 s."""
 
@@ -29,9 +31,11 @@ class Relief(Protocol):
     def divert_queued(self, tickets: Collection[Ticket], why: str) -> None:
         """Divert whatever of these records is queued."""
 
-    def abandon(self, tickets: Collection[Ticket], why: str, *, is_sparing: bool = False) -> None:
-        """Divert whatever of these records is queued or in flight; their POSTs go on unheeded.
-        ``is_sparing``: of those in flight, only to an endpoint that failed last, without a recent success."""
+    def abandon(self, tickets: Collection[Ticket], why: str) -> None:
+        """Divert whatever of these records is queued or in flight; their POSTs go on unheeded."""
+
+    def abandon_suspects(self, tickets: Collection[Ticket], why: str) -> None:
+        """The same, but only those to an endpoint that failed last, without a recent success."""
 
 
 class HeadOfLine:
@@ -42,14 +46,12 @@ class HeadOfLine:
         self._limits = limits
         self._nearly_full = limits.window_records_max * 9 // 10
 
-    def overtake(self, flow: Flow) -> None:
-        """Divert the few that a window nearly full of records will soon wait for, once."""
-        ledger = flow.ledger
-        if ledger.window < self._nearly_full or ledger.watermark < flow.overtaken_offset:
-            return
-        if stragglers := ledger.stragglers():
-            flow.overtaken_offset = stragglers[-1].offset + 1
-            self._relief.abandon(stragglers, _WHY, is_sparing=True)
+    def overtake(self, flow: Flow, now_ms: int) -> None:
+        """Divert the few that a window nearly full of records will soon wait for (``now_ms``: monotonic)."""
+        if flow.ledger.window >= self._nearly_full and now_ms >= flow.overtake_ms:
+            flow.overtake_ms = now_ms + OVERTAKE_EVERY_MS
+            if stragglers := flow.ledger.stragglers():
+                self._relief.abandon_suspects(stragglers, _WHY)
 
     def stuck(self, flows: Iterable[Flow]) -> list[Flow]:
         """Look, and relieve the flows whose windows stay as they are. Which of them are to be paused."""

@@ -209,6 +209,11 @@ class Lane:
         return self.subscription.paused or self.disabled is not None
 
     @property
+    def is_suspect(self) -> bool:
+        """Whether it failed last, and had no success lately."""
+        return self.has_failed and not self.is_proven
+
+    @property
     def waiting(self) -> int:
         """Deliveries that wait here for a place."""
         return len(self.queue) + len(self.retries)

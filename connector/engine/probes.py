@@ -32,7 +32,10 @@ class Probes:
         self._spawn(self._ask(lane, lane.host, done), f"probe {lane.host.name}")
 
     async def _ask(self, lane: Lane, host: Host, done: Callable[[Host, Failure | None], None]) -> None:
-        failure = await self._sender.reach(lane.endpoint, PROBE_TIMEOUT_MS)
+        try:
+            failure = await self._sender.reach(lane.endpoint, PROBE_TIMEOUT_MS)
+        except Exception as error:  # a receiver may have brought it about; whoever asked waits for an answer
+            failure = Failure("protocol", f"{type(error).__name__}: {error}")
         self._accounts.probes[failure.kind if failure is not None else "reached"] += 1
         done(host, failure)
 

@@ -127,6 +127,8 @@ class Turns:
         for flow in self._with_carry(now_ms):
             if budget == 0 or is_full:
                 break
+            if self._downstream.has_room():  # else nothing is to be written instead of sent, either
+                self._head_of_line.overtake(flow, now_ms)
             budget, is_full = self._advance(flow, budget)
         if is_full and not self.held:
             self._settlement.is_awaited = True
@@ -152,7 +154,6 @@ class Turns:
         carry, ledger = flow.carry, flow.ledger
         take, has_room, has_window = self._intake.take, self._downstream.has_room, self._limits.has_window
         flow.wake_ms = 0
-        self._head_of_line.overtake(flow)
         while carry:
             if budget == 0:
                 return 0, False

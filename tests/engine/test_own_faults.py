@@ -10,6 +10,7 @@ from connector.core.headers import Decoded, decode
 from connector.core.outcome import Failure, Reply
 from connector.core.subscription import Egress, Subscription
 from connector.core.topic_names import parked_topic
+from connector.engine.ports import Endpoint
 from tests.support.fake_kafka import PREFIX
 from tests.support.virtual_time import virtual
 from tests.support.world import POSTS, Behaviour, Post, World, replies, subscription
@@ -28,6 +29,10 @@ def proxy_down(_: Post) -> tuple[float, Reply | Failure]:
 
 def refused(_: Post) -> tuple[float, Reply | Failure]:
     return 0.01, Failure("connect", "connection refused")
+
+
+async def breaks(_: Endpoint, timeout_ms: int) -> Failure | None:
+    raise ValueError("nobody foresaw this")
 
 
 def through(id_: str) -> Subscription:
@@ -128,6 +133,23 @@ async def test_a_probe_that_finds_a_receiver_dead_ends_the_hold_too():
     await asyncio.sleep(6)
 
     assert world.worker.held() == {}
+
+
+@virtual
+async def test_a_probe_that_fails_in_a_way_nobody_foresaw_is_a_failed_probe_and_others_follow():
+    world = started(*map(subscription, IDS))
+    everybody(world, no_descriptor)
+    world.fill(10)
+    reach, world.sender.reach = world.sender.reach, breaks  # type: ignore[method-assign]
+    await asyncio.sleep(20)
+    world.sender.reach = reach  # type: ignore[method-assign]
+
+    everybody(world, replies(200))
+    await asyncio.sleep(30)
+
+    assert len(world.sender.accepted) == 100
+    assert world.worker.accounts.probes["protocol"] > 0
+    assert world.problems() == []
 
 
 @virtual

@@ -239,6 +239,31 @@ async def test_a_slow_answer_of_an_endpoint_that_works_is_not_given_up_for_its_s
 
 
 @virtual
+async def test_what_was_done_before_a_restart_has_overtaken_nobody():
+    world = World.new(limits=limits(flow={"window_records_max": 1_000}))
+    world.behave("slow", hangs)
+    world.decoder.outcomes[b"odd"] = Event("odd.one", "odd", 0, 3, b"1")
+    both = [subscription("slow", events=("odd.one",)), subscription("well", events=("post.created",))]
+    for _ in range(6):
+        world.cluster.append("post.created", b"odd")
+    world.fill(900)
+    world.start(both)
+    await asyncio.sleep(2.2)
+    await world.kill()
+
+    heir = world.next_worker(limits=limits(flow={"window_records_max": 1_000}))
+    heir.decoder.outcomes[b"odd"] = Event("odd.one", "odd", 0, 3, b"1")
+    heir.behave("slow", replies(200, after_s=0.05))
+    heir.fill(300)
+    heir.start(both)
+    await asyncio.sleep(1)
+
+    assert heir.worker.accounts.records_already_done == 900
+    assert heir.accepted("slow") == 6
+    assert heir.worker.accounts.diverted["head of line"] == 0
+
+
+@virtual
 async def test_all_that_fills_a_window_is_diverted_when_nothing_moves_for_long():
     world = World.new(limits=limits(flow={"window_records_max": 20}))
     world.behave("stuck", hangs)
