@@ -83,7 +83,8 @@ class LinkPool:
             has_room = shelf.claimed < self._per_place_max
             if is_our_turn and not is_shared and has_room and self._room.take():
                 return await self._open(place, shelf, opening)
-            if not shelf.claimed:
+            if is_our_turn and not shelf.claimed:
+                self._wake(shelf)  # nothing else would; it fails too, unless room has come back
                 return Failure("resources", "the limit of connections is reached")
             await self._wait(shelf)
             is_our_turn = True

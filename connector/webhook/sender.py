@@ -232,10 +232,12 @@ class WebhookSender:
             connection.send(waiting, monotonic())
 
     def _serve_waiting(self, origin: Origin[Connection]) -> None:
-        """A connection to ``origin`` is gone: open one for the exchange that has waited longest."""
-        exchange = self._next_waiting(origin)
-        if exchange is not None:
+        """A connection to ``origin`` is gone: open one for the exchange that has waited longest. If there is
+        no room for it and no other connection to wait for, all who wait fail: nothing would serve them."""
+        while (exchange := self._next_waiting(origin)) is not None:
             self._open_or_wait(origin, exchange)
+            if origin.claimed:
+                return
 
     def _next_waiting(self, origin: Origin[Connection]) -> Exchange | None:
         while origin.waiting:

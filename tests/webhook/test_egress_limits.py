@@ -102,6 +102,68 @@ async def test_an_idle_connection_of_either_sender_makes_room_for_one_of_the_oth
     assert room.taken == 0
 
 
+class Contested(Room):
+    """Room for one, which another takes as soon as it is given back, until it :meth:`leaves`."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._is_contested = True
+
+    def give_back(self) -> None:
+        if not self._is_contested:
+            super().give_back()
+
+    def leaves(self) -> None:
+        self._is_contested = False
+        super().give_back()
+
+
+async def test_who_waits_where_the_last_connection_ended_fails_when_another_has_its_room(
+    make_sender: MakeSender,
+) -> None:
+    sender = make_sender(room=Contested())
+    async with receiving(Peer.closed) as receiver:
+        endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b")
+        last = start(sender, endpoint, timeout_ms=200)
+        outcomes = await asyncio.gather(*(start(sender, endpoint, timeout_ms=5_000) for _ in range(3)))
+        ended = await last
+
+    assert kind(ended) == "timeout"
+    assert outcomes == [Failure("resources", "the limit of connections is reached")] * 3
+
+
+async def test_room_that_comes_back_is_for_who_still_waits_and_who_came_since(
+    make_sender: MakeSender,
+) -> None:
+    asked, may_end = asyncio.Event(), asyncio.Event()
+
+    async def behave(peer: Peer) -> None:
+        if peer.index == 0:
+            await peer.request()
+            asked.set()
+            await may_end.wait()
+            peer.close()
+        else:
+            await always(ok())(peer)
+
+    room = Contested()
+    sender = make_sender(room=room)
+    async with receiving(behave) as receiver:
+        endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b")
+        start(sender, endpoint)
+        await asked.wait()
+        waiting = [start(sender, endpoint) for _ in range(100)]  # each is told in a turn of the loop
+        may_end.set()
+        given_up = [await waiting[0]]
+        newcomer = start(sender, endpoint)
+        given_up.append(await waiting[49])
+        room.leaves()
+        served = await asyncio.gather(waiting[99], newcomer)
+
+    assert given_up == [Failure("resources", "the limit of connections is reached")] * 2
+    assert [kind(outcome) for outcome in served] == ["http-200", "http-200"]
+
+
 async def test_room_is_given_back_whatever_came_of_a_connection(make_sender: MakeSender) -> None:
     room = Room(5)
     sender = make_sender(room=room)

@@ -135,6 +135,22 @@ async def test_no_room_in_all_and_none_idle_is_a_failure_of_ours(make_sender: Ma
     assert outcome == Failure("resources", "the limit of connections is reached")
 
 
+async def test_who_waits_where_the_last_connection_ended_fails_when_another_has_its_room(
+    make_sender: Make,
+) -> None:
+    room = Room(1)
+    sender = make_sender(room=room)
+    async with receiving(always(ok())) as receiver:
+        await post(sender, receiver.url())
+        assert room.take()  # by another: the idle connection is closed, but not gone yet
+        outcomes = await asyncio.gather(*start_many(sender, receiver, 3, timeout_ms=2_000))
+        room.give_back()
+        after = await post(sender, receiver.url())
+
+    assert outcomes == [Failure("resources", "the limit of connections is reached")] * 3
+    assert kind(after) == "http-200"
+
+
 def test_connections_stay_below_four_fifths_of_the_limit_of_open_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
