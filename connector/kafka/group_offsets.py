@@ -51,9 +51,9 @@ def committed_of_group(
     consumer = Consumer(consumer_properties(access, group=group, queued_bytes_max=_QUEUED_BYTES_MAX))
     try:
         found = _ask(consumer, tps, timeout_s)
-        while is_coordinator_starting(found) and time.monotonic() < deadline_s:
+        while is_coordinator_starting(found) and (left_s := deadline_s - time.monotonic()) > ASK_AGAIN_S:
             time.sleep(ASK_AGAIN_S)
-            found = _ask(consumer, tps, timeout_s)
+            found = _ask(consumer, tps, left_s - ASK_AGAIN_S)
     finally:
         consumer.close()
     return _told(access, found)
