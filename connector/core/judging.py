@@ -58,7 +58,7 @@ def judge(
             detail=answer.detail,
             retry_after_ms=asked_ms,
             is_counted=is_counted,
-            is_doubtful=not is_counted and answer.reply is not None,
+            is_doubtful=answer.is_doubtful,
         )
     status = answer.status
     if status == 200 or (accepted == "2xx" and 200 <= status <= 299):

@@ -18,11 +18,11 @@ FailureKind = Literal[
     "reset",          # closed or reset before the reply was whole
     "protocol",       # what came back is not HTTP/1.1, or exceeds a cap
     "resources",      # ours: file descriptors, ports or buffers used up; never billed to the receiver
-    "proxy",          # ours: the egress proxy is down, refuses us or fails; never billed to the receiver
+    "proxy",          # ours: the egress proxy is down, refuses us or fails; or, in doubt, the receiver behind it
 ]
 
 OWN_FAULTS: Final[frozenset[FailureKind]] = frozenset({"resources", "proxy"})
-"""Failures that say nothing about the receiver: no attempt is used up by them."""
+"""Failures that say nothing about the receiver, unless they are in doubt: no attempt is used up by them."""
 
 
 @dataclass(slots=True)
@@ -40,18 +40,27 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Failure:
     """No whole reply. ``detail`` is one sentence for the operator; ``is_unconnected``: the time was over
-    before there was a connection. ``reply`` is what a proxy seems to have said in the receiver's stead, where
-    the receiver may have written it itself."""
+    before there was a connection. ``is_doubtful``: it looks like a fault of ours, and may be the receiver's.
+    ``reply`` is what a proxy seems to have said in the receiver's stead, where the receiver may have written
+    it itself."""
 
     kind: FailureKind
     detail: str
     is_unconnected: bool = False
+    is_doubtful: bool = False
     reply: Reply | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is surely a fault of ours, and as much so for others by the same way."""
+        return self.kind in OWN_FAULTS and not self.is_doubtful
 
     @property
     def is_unreached(self) -> bool:
         """Whether nobody was met at all, which across many hosts at once is a fault of ours: a name server
-        that slips sends all names to forbidden addresses."""
+        that slips sends all names to forbidden addresses, a proxy that is cut off opens no tunnel."""
+        if self.is_doubtful:
+            return self.reply is None
         return self.is_unconnected or self.kind in ("dns", "connect", "forbidden")
 
 
@@ -76,8 +85,8 @@ class Deferred:
     """The attempt failed and may be tried again.
 
     ``retry_after_ms`` is the wait the receiver asked for (0: none); ``is_counted`` is false when
-    the fault was ours, so that the attempt number does not move. ``is_doubtful``: the receiver may have made
-    it look so.
+    the fault was ours, so that the attempt number does not move. ``is_doubtful``: it may be the receiver's
+    all the same.
     """
 
     error_class: ErrorClass

@@ -19,7 +19,7 @@ from connector.core.outcome import Deferred, ErrorClass, Refused
 from connector.core.record import Record
 
 DOUBTS_MAX: Final = 10
-"""How often in a row an attempt is not counted for a fault of ours that the receiver may have feigned. At 30
+"""How often in a row an attempt is not counted for a fault of ours that may be the receiver's. At 30
 s each an outage of five minutes costs it nothing, and it is not tried for ever without an attempt used up."""
 
 Reason = Literal[
@@ -114,9 +114,10 @@ class Trail:
     snippet: str = ""
     pointer: Pointer | None = None
 
-    def without_doubt(self, outcome: Deferred) -> Deferred:
-        """``outcome``, counted if it is doubtful and as many attempts in a row were not counted before."""
-        if not outcome.is_doubtful or self._uncounted() < DOUBTS_MAX:
+    def without_doubt(self, outcome: Deferred, *, is_given_up: bool = False) -> Deferred:
+        """``outcome``, counted if it is doubtful and as many attempts in a row were not counted before, or
+        the endpoint ``is_given_up`` for failures that did count."""
+        if not outcome.is_doubtful or not (is_given_up or self._uncounted() >= DOUBTS_MAX):
             return outcome
         return replace(outcome, is_counted=True, is_doubtful=False)
 

@@ -303,7 +303,8 @@ class Dispatcher:
         if isinstance(outcome, Refused) and delivery.resets != lane.resets:
             outcome = outcome.doubted()  # perhaps by another URL
         elif isinstance(outcome, Deferred) and outcome.is_doubtful:
-            outcome = trail_of(delivery).without_doubt(outcome)
+            is_given_up = delivery.is_probe and lane.breaker.failures > 0
+            outcome = trail_of(delivery).without_doubt(outcome, is_given_up=is_given_up)
         self._watch.observe(delivery.host, answer, monotonic_ms)
         is_put_back = False
         if isinstance(answer, Failure) and isinstance(outcome, Deferred):

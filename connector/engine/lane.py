@@ -347,6 +347,8 @@ class Lane:
         if delivery.resets != self.resets:
             return False
         if isinstance(outcome, Deferred) and not outcome.is_counted:
+            if outcome.is_doubtful:
+                self.pace.failed(delivery.since_ms, monotonic_ms)  # it takes fewer places while in doubt
             if outcome.retry_after_ms:
                 return self.breaker.hold_off(now_ms + outcome.retry_after_ms, now_ms)
             if delivery.is_probe:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from connector.core.outage import UNREACHABLE, Outage
-from connector.core.outcome import OWN_FAULTS, Failure, Reply
+from connector.core.outcome import Failure, Reply
 from connector.engine.lane import Host, Lane
 from connector.engine.lanes import Lanes
 from connector.engine.own_faults import OwnFaults
@@ -65,7 +65,7 @@ class OutageWatch:
             host.quiet_until_ms = 0  # the next answer is news
             self._outage.observe(host.name, is_reached=False, now_ms=now_ms)
             self._follow()
-        elif answer.kind in OWN_FAULTS and answer.reply is None:  # else the receiver may have feigned it
+        elif answer.is_ours:
             self.own.met(host, answer)
 
     @property
@@ -91,7 +91,7 @@ class OutageWatch:
 
     def _probed(self, host: Host, failure: Failure | None) -> None:
         now_ms = self._clock.monotonic_ms()
-        if failure is not None and failure.kind in OWN_FAULTS:
+        if failure is not None and failure.is_ours:
             self.own.met(host, failure)
         elif failure is None or not failure.is_unreached:
             self._outage.observe(host.name, is_reached=True, now_ms=now_ms)

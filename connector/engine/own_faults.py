@@ -7,6 +7,9 @@ none, the whole way rests, and with the last way everything. Every few seconds s
 the first that comes about ends the rest of its way. There is no other end: what we cannot send now we could
 not send after a quarter of an hour either.
 
+What may as well be the receiver's, as when a proxy answers and opens no tunnel, is no matter of this: nothing
+rests for it, and it ends as the receiver's if it goes on.
+
 Lanes at rest have no place. What comes for them while others work waits in tiers, longer each time.
 """
 
@@ -16,7 +19,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from connector.core.outcome import OWN_FAULTS, Failure
+from connector.core.outcome import Failure
 from connector.engine.lane import Host, Lane
 from connector.engine.lanes import Lanes
 from connector.engine.ports import Clock, Log
@@ -76,7 +79,7 @@ class OwnFaults:
         self.everywhere: Rest | None = None
 
     def met(self, host: Host, failure: Failure) -> None:
-        """An attempt at ``host``, or a probe, ended as a fault of ours."""
+        """An attempt at ``host``, or a probe, ended as what is surely a fault of ours."""
         if host not in self.hosts:
             if not self.hosts:
                 self._round_ms = 0
@@ -121,7 +124,7 @@ class OwnFaults:
 
     def _probed(self, host: Host, failure: Failure | None) -> None:
         self._asked.discard(host)
-        if failure is not None and failure.kind in OWN_FAULTS:
+        if failure is not None and failure.is_ours:
             self.met(host, failure)
         else:
             self._fine.add(host.way)

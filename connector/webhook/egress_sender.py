@@ -7,7 +7,7 @@ subscription for what it can do.
 
 Failures and replies mean the same as the fast sender's. In addition there is the failure ``proxy``: what
 is the proxy's fault, or may be: a proxy that is silent when asked for a tunnel waits for the receiver or
-is dead, and it is the receiver only if the proxy has answered somebody else meanwhile.
+is dead. It is the receiver if the proxy has answered somebody else meanwhile, and else in doubt.
 """
 
 from __future__ import annotations
@@ -291,7 +291,7 @@ class EgressSender:
                 what = f"no tunnel through the proxy {proxy.name} in time, which answers"
                 if proxy.answered_at_s > errand.stage_since_s:
                     return Failure("timeout", f"{what} for others", is_unconnected=True)
-                return Failure("proxy", f"{what} nobody")
+                return Failure("proxy", f"{what} nobody", is_doubtful=True)
             case "carried":
                 has_begun = errand.link is not None and errand.link.has_reply_begun
                 what = "the reply was not whole in time" if has_begun else "no reply in time"

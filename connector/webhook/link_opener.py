@@ -147,7 +147,9 @@ async def _tunnel(wire: Wire, proxy: Proxy, place: Place) -> Failure | None:
     line, *lines = head.split(b"\r\n")
     status = _STATUS_LINE.fullmatch(line)
     if status is None:
-        return Failure("proxy", f"the proxy {proxy.name} gives no answer of HTTP/1.1 to CONNECT")
+        # Many hang up where others say that it is the receiver who cannot be reached.
+        what = f"the proxy {proxy.name} gives no answer of HTTP/1.1 to CONNECT"
+        return Failure("proxy", what, is_doubtful=True)
     proxy.answered_at_s = monotonic()
     headers = {
         name.strip().lower(): value.strip() for name, _, value in (each.partition(b":") for each in lines)

@@ -8,7 +8,8 @@ cannot be reached. Only the proxies that say which of the two it was can be told
 - ``X-Squid-Error`` and ``X-Smokescreen-Error`` do the same for Squid and Smokescreen.
 
 Without such a mark every refusal of a tunnel is the proxy's, except 403, which is its guard's word on the
-address. A plain http request is answered by receiver and proxy with the same bytes, and a receiver can write
+address. But it is in doubt: the proxy was met, and dead receivers look the same. Only 407 is surely about us.
+A plain http request is answered by receiver and proxy with the same bytes, and a receiver can write
 any mark: there it is heard only on 502, 503 and 504, which a proxy would say, and what it excuses is in doubt
 (the failure keeps the reply). Without a mark the reply is the receiver's, except 407, which only a proxy has
 to say. ``Via`` proves nothing, as every reply that passed through bears it.
@@ -110,7 +111,11 @@ def tunnel_failure(status: int, headers: Mapping[bytes, bytes], *, proxy: str, w
     if 200 <= status <= 299:
         return None
     kind = _marked(status, headers) or ("forbidden" if status == 403 else "proxy")
-    return Failure(kind, f"the proxy {proxy} opens no tunnel to {where}: it answers {_said(status, headers)}")
+    return Failure(
+        kind,
+        f"the proxy {proxy} opens no tunnel to {where}: it answers {_said(status, headers)}",
+        is_doubtful=kind == "proxy" and status != 407,
+    )
 
 
 def forwarded_failure(
@@ -124,7 +129,8 @@ def forwarded_failure(
     if kind is None:
         return None
     said = _said(reply.status, headers)
-    return Failure(kind, f"the proxy {proxy} does not reach {where}: it answers {said}", reply=reply)
+    detail = f"the proxy {proxy} does not reach {where}: it answers {said}"
+    return Failure(kind, detail, is_doubtful=kind == "proxy", reply=reply)
 
 
 def _marked(status: int, headers: Mapping[bytes, bytes]) -> FailureKind | None:

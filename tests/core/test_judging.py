@@ -163,7 +163,8 @@ def test_a_fault_of_our_own_is_not_counted(kind: FailureKind) -> None:
 def test_what_a_proxy_seems_to_say_keeps_its_retry_after_and_excuses_with_a_doubt(
     kind: FailureKind, is_ours: bool
 ) -> None:
-    outcome = judged(Failure(kind, "So it says.", reply=Reply(503, retry_after=b"3600")))
+    reply = Reply(503, retry_after=b"3600")
+    outcome = judged(Failure(kind, "So it says.", is_doubtful=is_ours, reply=reply))
 
     assert outcome == Deferred(
         error_class=kind,

@@ -76,6 +76,13 @@ def test_a_doubtful_fault_of_our_own_is_counted_after_ten_in_a_row_and_then_agai
     assert trail.attempt == 3
 
 
+def test_a_doubtful_fault_is_counted_at_once_where_the_endpoint_is_given_up_already() -> None:
+    doubtful = Deferred(error_class="proxy", detail="So it says.", is_counted=False, is_doubtful=True)
+
+    assert FRESH.without_doubt(doubtful, is_given_up=True).is_counted
+    assert not FRESH.without_doubt(OURS, is_given_up=True).is_counted
+
+
 def test_a_fault_that_is_surely_ours_is_never_counted() -> None:
     trail = FRESH
     for _ in range(20):

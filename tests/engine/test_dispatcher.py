@@ -178,7 +178,8 @@ async def test_a_fault_of_our_own_counts_no_attempt():
 @virtual
 async def test_a_fault_that_may_be_feigned_as_ours_counts_after_ten_in_a_row():
     world = World.new()
-    world.behave("a", lambda _: (0.001, Failure("proxy", "the egress proxy fails", reply=Reply(502))))
+    feigned = Failure("proxy", "the egress proxy fails", is_doubtful=True, reply=Reply(502))
+    world.behave("a", lambda _: (0.001, feigned))
     world.fill(1)
 
     world.start([subscription("a", ladder_ms=(5_000,))])
@@ -192,7 +193,8 @@ async def test_a_fault_that_may_be_feigned_as_ours_counts_after_ten_in_a_row():
 async def test_what_a_proxy_seems_to_say_of_retry_after_holds_its_lane_too():
     world = World.new()
     busy = Reply(503, retry_after=b"120")
-    world.behave("a", lambda _: (0.001, Failure("proxy", "the egress proxy is busy", reply=busy)))
+    failure = Failure("proxy", "the egress proxy is busy", is_doubtful=True, reply=busy)
+    world.behave("a", lambda _: (0.001, failure))
     world.fill(1)
     world.start([subscription("a")])
     await asyncio.sleep(1)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from connector.core.breaker import BreakerRules
 from connector.core.headers import Decoded, decode
 from connector.core.outcome import Failure, Reply
 from connector.core.subscription import Egress, Subscription
@@ -13,7 +14,7 @@ from connector.core.topic_names import parked_topic
 from connector.engine.ports import Endpoint
 from tests.support.fake_kafka import PREFIX
 from tests.support.virtual_time import virtual
-from tests.support.world import POSTS, Behaviour, Post, World, replies, subscription
+from tests.support.world import POSTS, Behaviour, Post, World, limits, replies, subscription
 
 PROXY = "http://proxy.internal:3128"
 IDS = [f"s{n}" for n in range(10)]
@@ -25,6 +26,10 @@ def no_descriptor(_: Post) -> tuple[float, Reply | Failure]:
 
 def proxy_down(_: Post) -> tuple[float, Reply | Failure]:
     return 0.01, Failure("proxy", "the proxy proxy.internal:3128 does not answer")
+
+
+def no_tunnel(_: Post) -> tuple[float, Reply | Failure]:
+    return 0.01, Failure("proxy", "the proxy opens no tunnel: it answers 502", is_doubtful=True)
 
 
 def refused(_: Post) -> tuple[float, Reply | Failure]:
@@ -238,6 +243,92 @@ async def test_a_proxy_that_fails_for_one_receiver_stops_nobody_else():
 
     assert resting(world) == {"s0"}
     assert {world.accepted(id_) for id_ in IDS[1:]} == {120}
+
+
+@pytest.mark.parametrize("beside", [[], [subscription("paused", egress=Egress(proxy=PROXY), paused=True)]])
+def test_the_only_receiver_behind_a_proxy_that_does_not_say_why_ends_by_itself(beside: list[Subscription]):
+    @virtual
+    async def scenario() -> None:
+        world = started(through("s0"), *beside)
+        world.fill(5)
+        await asyncio.sleep(2)
+        world.behave("s0", no_tunnel)
+        world.fill(50)
+        for _ in range(14):
+            await asyncio.sleep(300)
+            assert world.worker.held() == {}
+            assert resting(world) == set()
+
+        assert world.committed(POSTS) == 55
+        assert world.worker.accounts.dead == {"exhausted": 50}
+        assert world.problems() == []
+
+    scenario()
+
+
+@virtual
+async def test_all_receivers_gone_behind_a_proxy_that_does_not_say_why_hold_nobody():
+    world = started(*map(through, IDS[:3]))
+    world.fill(1)
+    await asyncio.sleep(2)
+    for id_ in IDS[:3]:
+        world.behave(id_, no_tunnel)
+    world.fill(10)
+    for _ in range(14):
+        await asyncio.sleep(300)
+        assert world.worker.held() == {}
+
+    assert world.worker.accounts.dead == {"exhausted": 30}
+
+
+@virtual
+async def test_a_receiver_dead_behind_such_a_proxy_is_shut_out_like_any_other_once_that_is_known():
+    world = World.new(limits=limits(breaker=BreakerRules()))
+    world.start([through("s0")])
+    world.behave("s0", no_tunnel)
+    world.fill(20)
+    await asyncio.sleep(1_200)
+    posts = len(world.sender.posts)
+    world.fill(5)
+    await asyncio.sleep(1_200)
+
+    [lane] = world.worker.lanes
+    assert lane.breaker.state != "closed"
+    assert lane.breaker.cool_down_ms == 300_000
+    assert len(world.sender.posts) - posts <= 5  # the probes, one in five minutes, and they count
+
+
+@virtual
+async def test_a_proxy_that_is_cut_off_from_many_at_once_is_held_for_as_an_outage():
+    world = started(*map(through, IDS))
+    world.fill(1)
+    await asyncio.sleep(2)
+    everybody(world, no_tunnel)
+    world.fill(100)
+    await asyncio.sleep(60)
+
+    assert world.worker.dispatcher.outage_reason == "unreachable"
+    everybody(world, replies(200))
+    await asyncio.sleep(60)
+
+    assert world.worker.held() == {}
+    assert {world.accepted(id_) for id_ in IDS} == {101}
+
+
+@virtual
+async def test_the_rest_of_a_way_ends_when_its_proxy_answers_whatever_it_says():
+    world = started(*map(through, IDS[:3]))
+    everybody(world, proxy_down)
+    world.fill(10)
+    await asyncio.sleep(3_600)
+    assert world.worker.dispatcher.outage_reason == "proxy"
+    assert attempts_told(world) == 0
+
+    everybody(world, no_tunnel)
+    await asyncio.sleep(10)
+
+    assert world.worker.held() == {}
+    assert resting(world) == set()
 
 
 @virtual

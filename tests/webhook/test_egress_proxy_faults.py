@@ -76,7 +76,8 @@ async def test_a_proxy_that_is_not_there_is_the_proxys_fault(sender: EgressSende
         egress = Egress(proxy=f"http://127.0.0.1:{unused.getsockname()[1]}")
         outcome = await post(sender, f"{scheme}://partner.example/", egress=egress)
 
-    assert kind(outcome) == "proxy"
+    assert isinstance(outcome, Failure)
+    assert (outcome.kind, outcome.is_ours) == ("proxy", True)
 
 
 async def test_a_proxy_whose_name_does_not_resolve_is_the_proxys_fault(sender: EgressSender) -> None:
@@ -85,7 +86,7 @@ async def test_a_proxy_whose_name_does_not_resolve_is_the_proxys_fault(sender: E
     outcome = await post(sender, "https://partner.example/", egress=egress)
 
     assert isinstance(outcome, Failure)
-    assert outcome.kind == "proxy"
+    assert (outcome.kind, outcome.is_ours) == ("proxy", True)
     assert "nowhere.invalid" in outcome.detail
 
 
@@ -100,26 +101,28 @@ async def test_a_proxy_that_does_not_take_the_connection_is_the_proxys_fault(sen
         egress = Egress(proxy=f"http://127.0.0.1:{listener.getsockname()[1]}")
         outcome = await post(sender, "https://partner.example/", timeout_ms=200, egress=egress)
 
-    assert kind(outcome) == "proxy"
+    assert isinstance(outcome, Failure)
+    assert (outcome.kind, outcome.is_ours) == ("proxy", True)
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "is_doubtful"),
     [
-        b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
-        b"SSH-2.0-OpenSSH\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000,
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", True),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", False),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000, True),
     ],
 )
-async def test_a_proxy_that_opens_no_tunnel_and_does_not_say_why_is_at_fault(
-    sender: EgressSender, proxy: EgressProxy, answer: bytes
+async def test_a_proxy_that_opens_no_tunnel_and_does_not_say_why_is_at_fault_in_doubt(
+    sender: EgressSender, proxy: EgressProxy, answer: bytes, is_doubtful: bool
 ) -> None:
     proxy.answer = answer
 
     outcome = await post(sender, "https://partner.example/", egress=Egress(proxy=proxy.url))
 
-    assert kind(outcome) == "proxy"
+    assert isinstance(outcome, Failure)
+    assert (outcome.kind, outcome.is_doubtful) == ("proxy", is_doubtful)
 
 
 async def test_a_receiver_that_the_proxy_cannot_reach_is_at_fault_where_the_proxy_says_so(
@@ -145,6 +148,8 @@ async def test_a_silent_proxy_is_at_fault_unless_it_answers_somebody_else_meanwh
     )
 
     assert (kind(alone), kind(beside)) == ("proxy", "timeout")
+    assert isinstance(alone, Failure)
+    assert alone.is_doubtful
 
 
 async def test_a_receiver_that_breaks_tls_off_behind_a_tunnel_is_billed_itself(
@@ -180,6 +185,7 @@ def test_what_a_refused_tunnel_means(status: int, headers: dict[bytes, bytes], e
 
     assert failure is not None
     assert failure.kind == expected
+    assert failure.is_ours == (expected == "proxy" and status == 407)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +213,7 @@ def test_whose_a_reply_through_a_forwarding_proxy_is(
     failure = forwarded_failure(reply, headers, proxy="egress:3128", where="partner.example")
 
     assert (failure and failure.kind) == expected
-    assert failure is None or failure.reply is reply
+    assert failure is None or (failure.reply is reply and not failure.is_ours)
 
 
 async def test_a_mark_that_a_receiver_forges_excuses_no_success_and_keeps_retry_after(
