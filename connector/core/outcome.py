@@ -18,7 +18,7 @@ FailureKind = Literal[
     "reset",          # closed or reset before the reply was whole
     "protocol",       # what came back is not HTTP/1.1, or exceeds a cap
     "resources",      # ours: file descriptors, ports or buffers used up; never billed to the receiver
-    "proxy",          # ours: the egress proxy is down, refuses us or fails; or, in doubt, the receiver behind it
+    "proxy",          # ours: the egress proxy is down, refuses us or fails; or, in doubt, the receiver
 ]
 
 OWN_FAULTS: Final[frozenset[FailureKind]] = frozenset({"resources", "proxy"})
