@@ -8,6 +8,7 @@ sent: what is loaded or opened at its first use must not be missing because ther
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -49,7 +50,9 @@ def orders_to_text(orders: list[Order]) -> str:
 
 @contextmanager
 def descriptors_left(count: int) -> Iterator[None]:
-    """Within the block ``count`` descriptors may be opened in this process."""
+    """Within the block ``count`` descriptors may be opened in this process. What earlier tests left behind is
+    closed before, not within."""
+    gc.collect()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = [number for number in range(soft) if not _is_open(number)]
     resource.setrlimit(resource.RLIMIT_NOFILE, (free[count], hard))
