@@ -2,9 +2,9 @@
 
 When a window is nearly full, and all but a few of its older half are settled, these few have been overtaken
 by hundreds of others: those to an endpoint that failed last and accepted nothing lately are diverted, queued
-or in flight, before the others have to wait. A partition whose window is full and
-stays as it is is paused, so that the others go on, and what is queued of its records is diverted; all of it,
-which may send something twice, when it is held up by few or the patience is over.
+or in flight, before the others have to wait. A partition whose window is full and stays so is paused, so that
+the others go on, and what is queued of its records is diverted; all of it, which may send something twice,
+when it is held up by few or the patience is over.
 """
 
 from __future__ import annotations
@@ -46,12 +46,15 @@ class HeadOfLine:
         self._limits = limits
         self._nearly_full = limits.window_records_max * 9 // 10
 
+    def is_pressed(self, flow: Flow, now_ms: int) -> bool:
+        """Whether the window is nearly full of records, and was not relieved just now (monotonic)."""
+        return flow.ledger.window >= self._nearly_full and now_ms >= flow.overtake_ms
+
     def overtake(self, flow: Flow, now_ms: int) -> None:
-        """Divert the few that a window nearly full of records will soon wait for (``now_ms``: monotonic)."""
-        if flow.ledger.window >= self._nearly_full and now_ms >= flow.overtake_ms:
-            flow.overtake_ms = now_ms + OVERTAKE_EVERY_MS
-            if stragglers := flow.ledger.stragglers():
-                self._relief.abandon_suspects(stragglers, _WHY)
+        """Divert the few that a nearly full window will soon wait for."""
+        flow.overtake_ms = now_ms + OVERTAKE_EVERY_MS
+        if stragglers := flow.ledger.stragglers():
+            self._relief.abandon_suspects(stragglers, _WHY)
 
     def stuck(self, flows: Iterable[Flow]) -> list[Flow]:
         """Look, and relieve the flows whose windows stay as they are. Which of them are to be paused."""

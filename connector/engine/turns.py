@@ -127,7 +127,8 @@ class Turns:
         for flow in self._with_carry(now_ms):
             if budget == 0 or is_full:
                 break
-            if self._downstream.has_room():  # else nothing is to be written instead of sent, either
+            if self._head_of_line.is_pressed(flow, now_ms) and self._downstream.has_room():
+                # Without room nothing is to be written instead of sent, either.
                 self._head_of_line.overtake(flow, now_ms)
             budget, is_full = self._advance(flow, budget)
         if is_full and not self.held:

@@ -41,7 +41,6 @@ class Bed:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write_subscriptions(folder, declared)
-            merged: dict[str, Any] = {"delivery": {}, **settings}
             content = settings_for(
                 names or Names.of("bench"),
                 folder,
@@ -49,7 +48,7 @@ class Bed:
                 topics=[{"name": topic, "type": {"field": TYPE_FIELD}}],
                 registry={"urls": [self.registry_url]},
                 start=start,
-                **merged,
+                **settings,
             )
             with ConnectorProcess(content, folder) as connector:
                 connector.await_ready()

@@ -52,6 +52,7 @@ from tests.support.waiting import wait_until
 FEW = 5
 MANY = 600
 RATE_PER_S = 100
+TIMEOUT_MS = 3_000
 DELAY_MS_MAX = 1_500
 """Far below the timeout of a hostile endpoint, with room for a busy machine: so for 19 of 20, since whoever
 waited for one such timeout would keep half of all waiting."""
@@ -98,6 +99,10 @@ async def test_hostile_endpoints_get_what_their_ladder_says_and_nobody_else_wait
         assert forbidden.accepted == 0
 
 
+def timeout(id_: str) -> str:
+    return TIMEOUTS.get(id_, f"{TIMEOUT_MS}ms")
+
+
 def _run(kafka: KafkaCluster, names: Names, folder: Path, urls: Mapping[str, str]) -> None:
     few, many = names.topic("few"), names.topic("many")
     for topic in (few, many):
@@ -105,7 +110,7 @@ def _run(kafka: KafkaCluster, names: Names, folder: Path, urls: Mapping[str, str
     with Receiver() as receiver:
         receiver.check("/sound", replace(SIGNATURE, every=7))
         hostile = [
-            subscription(id_, url, events=["few"], ladder=["1s"], limits={"timeout": TIMEOUTS.get(id_, "3s")})
+            subscription(id_, url, events=["few"], ladder=["1s"], limits={"timeout": timeout(id_)})
             for id_, url in urls.items()
         ]
         write_subscriptions(folder, [subscription("sound", receiver.url("/sound")), *hostile])
@@ -143,6 +148,7 @@ def _run(kafka: KafkaCluster, names: Names, folder: Path, urls: Mapping[str, str
             for record in read_all(kafka.bootstrap_servers, [few, many])
         )
         assert delays_ms[len(delays_ms) * 95 // 100] < DELAY_MS_MAX
+        assert delays_ms[-1] < TIMEOUT_MS, "nobody waits for a timeout of theirs"
 
     letters = read_dead_letters(kafka.bootstrap_servers, names)
     for (_, id_), letter in letters.items():
