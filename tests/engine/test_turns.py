@@ -11,6 +11,7 @@ from connector.core.ledger import Ticket
 from connector.core.record import Record
 from connector.engine.flow import Flow, FlowLimits
 from connector.engine.head_of_line import HeadOfLine
+from connector.engine.intake import Taken
 from connector.engine.ports import Assignment, Fetched
 from connector.engine.settlement import Settlement
 from connector.engine.turns import Turns
@@ -43,6 +44,13 @@ class Downstream:
         return self.is_open
 
 
+class Never:
+    """The window is full: nothing is taken."""
+
+    def take(self, flow: Flow, record: Record) -> Taken:
+        raise AssertionError(f"{record} was taken")
+
+
 def record(offset: int) -> Record:
     return Record("post.created", 0, offset, 0, None, b"1")
 
@@ -65,8 +73,8 @@ def test_who_holds_up_a_nearly_full_window_is_given_up_unless_nothing_may_be_tak
         flow, given = flow_held_up_by_its_first(), Given()
         turns = Turns(
             flows={POSTS: flow},
-            source=FakeSource(Cluster(), "group"),
-            intake=None,  # type: ignore[arg-type]  # the window is full: nothing is taken
+            source=FakeSource(Cluster(VirtualClock()), "group"),
+            intake=Never(),
             downstream=Downstream(is_open=has_room),
             settlement=Settlement(Accounts()),
             head_of_line=HeadOfLine(given, LIMITS),
