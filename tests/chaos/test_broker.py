@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from deploy.testbed import KafkaCluster
 from deploy.testbed.kafka import KafkaNode
 from tests.support.checker import Rule
@@ -26,7 +24,6 @@ from tests.support.waiting import wait_until
 RATE_PER_S = 300
 
 
-@pytest.mark.timeout(240)
 def test_a_broker_killed_and_another_frozen_lose_nothing(
     kafka3: KafkaCluster, names: Names, tmp_path: Path
 ) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from deploy.testbed import KafkaCluster
 from tests.support.checker import Rule
 from tests.support.connector_process import (
@@ -31,7 +29,6 @@ PARTITIONS = 2
 WINDOW_RECORDS_MAX = 500
 
 
-@pytest.mark.timeout(180)
 def test_endpoints_hang_and_flap_between_kills_and_nothing_is_lost(
     kafka: KafkaCluster, names: Names, tmp_path: Path
 ) -> None:

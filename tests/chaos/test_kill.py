@@ -8,7 +8,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from confluent_kafka import Consumer, Producer, TopicCollection, TopicPartition
 
 from connector.app.adapters import SETTLED_PER_COMMIT
@@ -34,7 +33,6 @@ RATE_PER_S = 1_500
 IN_FLIGHT_MAX = 16
 
 
-@pytest.mark.timeout(240)
 def test_killed_at_random_moments_nothing_is_lost(kafka: KafkaCluster, names: Names, tmp_path: Path) -> None:
     chance = random.Random(20260613)
     topic = names.topic()
@@ -89,7 +87,6 @@ def test_killed_at_random_moments_nothing_is_lost(kafka: KafkaCluster, names: Na
         assert verdict.duplicates <= repeated_max
 
 
-@pytest.mark.timeout(120)
 def test_the_done_set_keeps_what_was_delivered_above_a_slow_record_from_being_sent_again(
     kafka: KafkaCluster, names: Names, tmp_path: Path
 ) -> None:

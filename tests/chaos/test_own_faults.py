@@ -44,7 +44,7 @@ from tests.support.own_network import (
 from tests.support.receiver import Behaviour, Receiver
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kafka
 
 HOSTS = {f"p{n}.example": OUTSIDE for n in range(12)}
 """More than enough to tell by that the fault is ours."""

@@ -29,7 +29,6 @@ PARTITIONS = 4
 IN_FLIGHT_MAX = 16
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_workers_join_leave_and_die_and_nothing_is_lost(
     kafka: KafkaCluster, names: Names, tmp_path: Path, protocol: Literal["classic", "consumer"]

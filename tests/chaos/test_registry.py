@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
 from confluent_kafka import Message, Producer
 
 import schemas
@@ -31,7 +30,6 @@ EVENT_TYPE = "post.created"
 SCHEMA = schemas.schema_text(EVENT_TYPE)
 
 
-@pytest.mark.timeout(120)
 def test_while_the_registry_is_down_events_and_retries_wait(
     kafka: KafkaCluster, registry: Registry, names: Names, tmp_path: Path
 ) -> None:
@@ -88,7 +86,6 @@ def test_while_the_registry_is_down_events_and_retries_wait(
         assert (verdict.records, verdict.accepted, verdict.dead) == (200, 400, 0)
 
 
-@pytest.mark.timeout(120)
 async def test_a_registry_that_talks_nonsense_kills_no_record(
     kafka: KafkaCluster, names: Names, tmp_path: Path
 ) -> None:

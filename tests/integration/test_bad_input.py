@@ -31,7 +31,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import fastavro
-import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 import schemas
@@ -138,7 +137,6 @@ class Writing:
         return place
 
 
-@pytest.mark.timeout(120)
 def test_whatever_is_written_to_the_topics_has_its_fate(
     kafka: KafkaCluster, registry: Registry, names: Names, tmp_path: Path
 ) -> None:

@@ -107,7 +107,7 @@ def _heed_interrupts() -> None:
 
 
 def ended(process: subprocess.Popen[str]) -> Ended:
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate()
     return Ended(process.returncode, output)
 
 

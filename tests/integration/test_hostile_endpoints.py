@@ -26,7 +26,6 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import trustme
 from confluent_kafka import Producer
 
@@ -71,7 +70,6 @@ FATES = {
 }
 
 
-@pytest.mark.timeout(120)
 async def test_hostile_endpoints_get_what_their_ladder_says_and_nobody_else_waits(
     kafka: KafkaCluster, names: Names, tmp_path: Path
 ) -> None:

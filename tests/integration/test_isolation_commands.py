@@ -90,7 +90,6 @@ def state_of(command: Command, id_: str) -> str:
     return str(one["state"])
 
 
-@pytest.mark.timeout(120)
 def test_an_open_breaker_is_shown_and_after_a_reset_the_endpoint_is_tried_at_once(
     kafka: KafkaCluster, names: Names, receiver: Receiver, connector: ConnectorProcess, command: Command
 ) -> None:
@@ -137,7 +136,6 @@ def test_an_open_breaker_is_shown_and_after_a_reset_the_endpoint_is_tried_at_onc
     assert connector.scrape().sum("news_unreadable_total") == 0
 
 
-@pytest.mark.timeout(120)
 def test_a_retry_after_of_an_hour_is_shown_and_kept_until_a_reset(
     kafka: KafkaCluster, names: Names, receiver: Receiver, connector: ConnectorProcess, command: Command
 ) -> None:

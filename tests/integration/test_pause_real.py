@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from confluent_kafka import Message, Producer
 
 from deploy.testbed import KafkaCluster
@@ -53,7 +52,6 @@ def parking(connector: ConnectorProcess) -> float:
     return connector.metric("deliveries_parked_total")
 
 
-@pytest.mark.timeout(180)
 def test_workers_that_learn_seconds_apart_leave_nothing_behind(
     kafka: KafkaCluster, names: Names, tmp_path: Path
 ) -> None:
@@ -143,7 +141,6 @@ def test_workers_that_learn_seconds_apart_leave_nothing_behind(
         assert (verdict.accepted, verdict.parked, verdict.duplicates) == (2 * events.produced, 0, 0)
 
 
-@pytest.mark.timeout(120)
 def test_disabled_by_itself_told_probed_enabled_and_the_backlog_delivered(
     kafka: KafkaCluster, names: Names, tmp_path: Path
 ) -> None:

@@ -105,7 +105,6 @@ def test_own_topics_that_would_lose_deliveries_refuse_the_start(
         assert f"--entity-name {tier} --add-config {setting}" in said
 
 
-@pytest.mark.timeout(60)
 def test_a_subscriptions_file_in_doubt_holds_reading_and_loses_nothing(
     kafka: KafkaCluster, names: Names, tmp_path: Path
 ) -> None:

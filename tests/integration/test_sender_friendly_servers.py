@@ -18,7 +18,7 @@ from connector.engine.ports import Sender
 from connector.webhook.identity import read_identity
 from connector.webhook.sender import WebhookSender
 from tests.support.egress_senders import egress_senders
-from tests.support.friendly_servers import BUILD_S_MAX, Asking, go, nginx
+from tests.support.friendly_servers import Asking, go, nginx
 from tests.support.posting import kind, post, start
 
 Serve = Callable[[Asking | None], AbstractAsyncContextManager[int]]
@@ -57,7 +57,6 @@ def authority(tmp_path: Path) -> trustme.CA:
     return authority
 
 
-@pytest.mark.timeout(BUILD_S_MAX + 60)
 async def test_many_large_ones_at_once_all_arrive_whole(sender: Sender, serve: Serve) -> None:
     async with serve(None) as port:
         endpoint = sender.endpoint(f"http://127.0.0.1:{port}/hook", headers=(), content_type="a/b")
@@ -70,7 +69,6 @@ async def test_many_large_ones_at_once_all_arrive_whole(sender: Sender, serve: S
     assert outcomes == [Reply(201, None, ANY, b"HTTP/1.1 POST /hook 70000", ANY)] * 60
 
 
-@pytest.mark.timeout(BUILD_S_MAX + 60)
 async def test_one_that_asks_for_a_certificate_is_shown_the_endpoints_own(
     sender: Sender, serve: Serve, authority: trustme.CA, tmp_path: Path
 ) -> None:
@@ -90,7 +88,6 @@ async def test_one_that_asks_for_a_certificate_is_shown_the_endpoints_own(
     assert kind(refused) in ("http-400", "tls", "reset")
 
 
-@pytest.mark.timeout(BUILD_S_MAX + 60)
 @pytest.mark.parametrize("server", ["go", "nginx"])
 async def test_many_large_ones_at_once_all_arrive_whole_over_http2(
     server: str, go_folder: Path, authority: trustme.CA, tmp_path: Path

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import NewPartitions
 
@@ -81,7 +80,6 @@ class Story:
         assert self._producer.flush(30) == 0
 
 
-@pytest.mark.timeout(150)
 def test_topics_come_change_and_vanish_and_the_connector_follows(
     kafka: KafkaCluster, names: Names, tmp_path: Path
 ) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from deploy.testbed import KafkaCluster
 from tests.support.checker import topics_under
 from tests.support.connector_process import ConnectorProcess, settings_for, write_subscriptions
@@ -15,7 +13,6 @@ from tests.support.receiver import Behaviour, Receiver
 from tests.support.waiting import wait_until
 
 
-@pytest.mark.timeout(90)
 def test_own_topics_live_on_a_cluster_of_their_own(kafka: KafkaCluster, names: Names, tmp_path: Path) -> None:
     topic = names.topic()
     kafka.create_topic(topic, partitions=2)

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AclOperation, ResourceType
 
@@ -32,7 +31,6 @@ TOPIC = ResourceType.TOPIC
 DESCRIBE, READ, WRITE = AclOperation.DESCRIBE, AclOperation.READ, AclOperation.WRITE
 
 
-@pytest.mark.timeout(120)
 def test_each_right_that_is_missing_is_named_and_nothing_is_lost_until_it_is_there(
     kafka: KafkaCluster, names: Names, tmp_path: Path
 ) -> None:
