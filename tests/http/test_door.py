@@ -122,7 +122,7 @@ async def test_who_cannot_be_let_in_is_not_asked_for_again_and_again(
         asked = listening.asked
     late = await waiting
 
-    assert asked <= 2 * SPARES + 2
+    assert asked < 50  # 9, and 2 for each descriptor that other threads give back; else tens of thousands
     assert late == b"hello"
 
 
