@@ -248,11 +248,11 @@ class EgressSender:
         if isinstance(outcome, Unprocessed):
             # Once, within the same deadline. The receiver knows the delivery by its id if it comes twice.
             errand.reached("queue")
-            outcome = await self._send(errand)
+            outcome = await self._send(errand, has_turn=True)
         return outcome.failure if isinstance(outcome, Unprocessed) else outcome
 
-    async def _send(self, errand: _Errand) -> Reply | Failure | Unprocessed:
-        link = await self._pool.take(errand.place, errand)
+    async def _send(self, errand: _Errand, *, has_turn: bool = False) -> Reply | Failure | Unprocessed:
+        link = await self._pool.take(errand.place, errand, has_turn=has_turn)
         if isinstance(link, Failure):
             return link
         errand.link = link

@@ -126,11 +126,14 @@ class Link:
     @property
     def has_room(self) -> bool:
         """Whether one more request may be sent over it now."""
+        return self.is_usable and self.riders < (STREAMS_MAX if self.is_http2 else 1)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a request of one of its riders may set out now."""
         if self.is_retired or self.wire.has_ended:
             return False
-        if not self.is_fresh and not self.wire.may_reuse:
-            return False
-        return self.riders < (STREAMS_MAX if self.is_http2 else 1)
+        return self.is_fresh or self.wire.may_reuse
 
     @property
     def has_reply_begun(self) -> bool:

@@ -1,8 +1,8 @@
 """Links by place, within limits.
 
-Promises: never more links than the limits; none older or longer idle than allowed; who waits for one is
-woken in turn, when there is hope. An HTTP/2 link is shared, so while the first one to a place is being
-opened the others wait for it rather than open their own.
+Promises: never more links than the limits; none older or longer idle than allowed; who waits is handed in
+turn what there is, so that nobody who comes in between can take it. An HTTP/2 link is shared, so while the
+first one to a place is being opened the others wait for it rather than open their own.
 """
 
 from __future__ import annotations
@@ -12,27 +12,32 @@ import heapq
 from collections import deque
 from collections.abc import Iterator
 from time import monotonic
+from typing import Literal
 from weakref import WeakKeyDictionary
 
 from connector.core.outcome import Failure
-from connector.webhook.link import STREAMS_MAX, Link
+from connector.webhook.link import Link
 from connector.webhook.link_opener import LinkOpener, Opening
 from connector.webhook.place import Place
 from connector.webhook.room import Room
 
 _REAP_EVERY_S = 1.0
 
+_Grant = Link | Literal["may open"] | Failure
+"""What one gets whose turn it is: a link, counted among its riders; leave to open one, on room that is taken
+and counted among the openings; or a failure, where nothing is left that could come free."""
+
 
 class _Shelf:
     """What there is of one place: its ``links``, retired ones included until they are gone; those being
-    opened (``openings``); and who waits, in order."""
+    opened, or about to be (``openings``); and who waits, in order."""
 
     __slots__ = ("links", "openings", "speaks_http2", "waiting")
 
     def __init__(self, place: Place) -> None:
         self.links: list[Link] = []
         self.openings = 0
-        self.waiting: deque[asyncio.Future[None]] = deque()
+        self.waiting: deque[asyncio.Future[_Grant]] = deque()
         # What it spoke last; until then what is hoped for.
         self.speaks_http2 = place.wants_http2 and place.scheme == "https"
 
@@ -68,34 +73,29 @@ class LinkPool:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    async def take(self, place: Place, opening: Opening) -> Link | Failure:
-        """A link with room, counted among whose riders the caller is until it calls :meth:`leave`."""
+    async def take(self, place: Place, opening: Opening, *, has_turn: bool = False) -> Link | Failure:
+        """A link with room, counted among whose riders the caller is until it calls :meth:`leave`. Who
+        ``has_turn`` does not wait behind the others."""
         shelf = self._shelves.get(place)
         if shelf is None:
             shelf = self._shelves[place] = _Shelf(place)
-        is_our_turn = not shelf.waiting
+        if not has_turn:
+            self._serve(shelf)  # room may have come back, which nobody told those who wait
         while True:
-            link = self._roomy(shelf) if is_our_turn else None
-            if link is not None:
-                link.riders += 1
-                return link
-            is_shared = shelf.speaks_http2 and shelf.openings > 0
-            has_room = shelf.claimed < self._per_place_max
-            if is_our_turn and not is_shared and has_room and self._room.take():
+            grant = self._grant(shelf) if has_turn or not shelf.waiting else None
+            if grant is None:
+                grant = await self._wait(shelf, has_turn=has_turn)
+            if grant == "may open":
                 return await self._open(place, shelf, opening)
-            if is_our_turn and not shelf.claimed:
-                self._wake(shelf)  # nothing else would; it fails too, unless room has come back
-                return Failure("resources", "the limit of connections is reached")
-            await self._wait(shelf)
-            is_our_turn = True
+            if isinstance(grant, Failure) or grant.is_usable:
+                return grant
+            self._alight(grant)  # it ended between being handed over and now
+            has_turn = True
 
     def leave(self, link: Link) -> None:
         """One rider less. The link is closed when it is of no more use."""
-        link.riders -= 1
-        link.used_at_s = monotonic()
-        if not link.riders and not link.has_room:
-            link.wire.abort()
-        self._wake(self._shelves[link.place])
+        self._alight(link)
+        self._serve(self._shelves[link.place])
 
     async def close(self) -> None:
         """Close all links; returns when the last is gone."""
@@ -111,6 +111,26 @@ class LinkPool:
         shelf = self._shelves.get(place)
         return shelf is not None and shelf.openings > 0
 
+    def _alight(self, link: Link) -> None:
+        link.riders -= 1
+        link.used_at_s = monotonic()
+        if not link.riders and not link.has_room:
+            link.wire.abort()
+
+    def _grant(self, shelf: _Shelf) -> _Grant | None:
+        """What there is for one whose turn it is; ``None``: it has to wait."""
+        link = self._roomy(shelf)
+        if link is not None:
+            link.riders += 1
+            return link
+        is_shared = shelf.speaks_http2 and shelf.openings > 0
+        if not is_shared and shelf.claimed < self._per_place_max and self._room.take():
+            shelf.openings += 1
+            return "may open"
+        if not shelf.claimed:
+            return Failure("resources", "the limit of connections is reached")
+        return None
+
     def _roomy(self, shelf: _Shelf) -> Link | None:
         """The last opened first, so that the others age and are closed."""
         now_s = monotonic()
@@ -122,29 +142,22 @@ class LinkPool:
         return None
 
     async def _open(self, place: Place, shelf: _Shelf, opening: Opening) -> Link | Failure:
-        """On room that was taken for it."""
-        shelf.openings += 1
+        """By the leave that was given for it."""
         opened: Link | Failure | None = None
         try:
             opened = await self._opener.open(place, opening)
+            if isinstance(opened, Link) and opened.wire.has_ended:
+                opened = Failure("connect", f"{place} closed the connection at once")
+            return opened
         finally:
             shelf.openings -= 1
-            if not isinstance(opened, Link) or opened.wire.has_ended:
+            if isinstance(opened, Link):
+                opened.riders = 1
+                shelf.speaks_http2 = opened.is_http2
+                self._add(opened, shelf)
+            else:
                 self._room.give_back()
-            # Whatever came of it, the next in line may do better.
-            self._wake(shelf)
-        if isinstance(opened, Failure):
-            return opened
-        if opened.wire.has_ended:
-            return Failure("connect", f"{place} closed the connection at once")
-        self._add(opened, shelf)
-        opened.riders = 1
-        if opened.is_http2:
-            self._wake(shelf, up_to=STREAMS_MAX)
-        elif shelf.speaks_http2:
-            self._wake(shelf, up_to=self._per_place_max)
-        shelf.speaks_http2 = opened.is_http2
-        return opened
+            self._serve(shelf)  # whatever came of it, the next in line may do better
 
     def _add(self, link: Link, shelf: _Shelf) -> None:
         shelf.links.append(link)
@@ -163,26 +176,46 @@ class LinkPool:
             self._room.give_back()
         if not self._links:
             self._empty.set()
-        self._wake(shelf)
+        self._serve(shelf)
 
-    async def _wait(self, shelf: _Shelf) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        shelf.waiting.append(turn)
+    async def _wait(self, shelf: _Shelf, *, has_turn: bool) -> _Grant:
+        turn: asyncio.Future[_Grant] = asyncio.get_running_loop().create_future()
+        if has_turn:
+            shelf.waiting.appendleft(turn)
+        else:
+            shelf.waiting.append(turn)
         try:
-            await turn
+            grant = await turn
         except asyncio.CancelledError:
-            if turn in shelf.waiting:
+            if turn.done() and not turn.cancelled():
+                self._return(turn.result(), shelf)
+            elif turn in shelf.waiting:
                 shelf.waiting.remove(turn)
-            else:
-                self._wake(shelf)  # our turn had come: it is the next one's
             raise
+        if isinstance(grant, Failure):
+            self._serve(shelf)
+        return grant
 
-    def _wake(self, shelf: _Shelf, *, up_to: int = 1) -> None:
-        while shelf.waiting and up_to:
-            turn = shelf.waiting.popleft()
-            if not turn.cancelled():
-                up_to -= 1
-                turn.set_result(None)
+    def _serve(self, shelf: _Shelf) -> None:
+        """Hand what there is to those who wait, in turn. Of a failure one hears at a time, and then has the
+        next one served: room may come back, and to find none takes a look at all links."""
+        grant: _Grant | None = None
+        while shelf.waiting and not isinstance(grant, Failure):
+            if not shelf.waiting[0].cancelled():
+                grant = self._grant(shelf)
+                if grant is None:
+                    return
+                shelf.waiting[0].set_result(grant)
+            shelf.waiting.popleft()
+
+    def _return(self, grant: _Grant, shelf: _Shelf) -> None:
+        """Who was served has been cancelled: it is the next one's turn."""
+        if isinstance(grant, Link):
+            self._alight(grant)
+        elif grant == "may open":
+            shelf.openings -= 1
+            self._room.give_back()
+        self._serve(shelf)
 
     def _idle(self) -> Iterator[Link]:
         return (link for link in self._links if not link.riders and not link.is_retired)

@@ -143,8 +143,10 @@ class WebhookSender:
         connection = self._pool.take(prepared.origin, now_s)
         if connection is not None:
             connection.send(exchange, now_s)
-        else:
-            self._open_or_wait(prepared.origin, exchange)
+            return
+        if prepared.origin.waiting:
+            self._serve_waiting(prepared.origin)  # room may have come back, which nobody told those who wait
+        self._open_or_wait(prepared.origin, exchange, has_turn=not prepared.origin.waiting)
 
     async def reach(self, endpoint: Endpoint, timeout_ms: int) -> Failure | None:
         """Open a connection as for a delivery (look-up, guard, TLS), send nothing, and close it: why there
@@ -209,17 +211,21 @@ class WebhookSender:
             self._fail(exchange, _closed_without_a_reply(connection))
         else:
             exchange.is_resent = True
-            self._open_or_wait(connection.origin, exchange)
+            self._open_or_wait(connection.origin, exchange, has_turn=True)
 
     # Opening and waiting.
 
-    def _open_or_wait(self, origin: Origin[Connection], exchange: Exchange) -> None:
-        if self._pool.claim(origin):
+    def _open_or_wait(self, origin: Origin[Connection], exchange: Exchange, *, has_turn: bool) -> None:
+        """Who has its turn keeps it, if it has to wait: ahead of all others."""
+        if has_turn and self._pool.claim(origin):
             self._start_opening(origin, exchange)
         elif origin.claimed and self._waiting < self._waiting_max:
             self._waiting += 1
             origin.waiting = origin.waiting or deque()
-            origin.waiting.append(exchange)
+            if has_turn:
+                origin.waiting.appendleft(exchange)
+            else:
+                origin.waiting.append(exchange)
         else:
             self._fail(exchange, Failure("resources", "the limit of connections is reached"))
 
@@ -235,7 +241,7 @@ class WebhookSender:
         """A connection to ``origin`` is gone: open one for the exchange that has waited longest. If there is
         no room for it and no other connection to wait for, all who wait fail: nothing would serve them."""
         while (exchange := self._next_waiting(origin)) is not None:
-            self._open_or_wait(origin, exchange)
+            self._open_or_wait(origin, exchange, has_turn=True)
             if origin.claimed:
                 return
 

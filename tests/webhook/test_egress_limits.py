@@ -14,6 +14,7 @@ from connector.webhook.egress_sender import EgressEndpoint, EgressSender
 from connector.webhook.room import Room
 from connector.webhook.router import SenderRouter
 from connector.webhook.sender import PreparedEndpoint, WebhookSender
+from tests.support.contested_room import Contested
 from tests.support.egress_senders import egress_senders
 from tests.support.posting import MakeSender, kind, post, start
 from tests.support.raw_receiver import Peer, always, ok, receiving
@@ -102,26 +103,10 @@ async def test_an_idle_connection_of_either_sender_makes_room_for_one_of_the_oth
     assert room.taken == 0
 
 
-class Contested(Room):
-    """Room for one, which another takes as soon as it is given back, until it :meth:`leaves`."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-        self._is_contested = True
-
-    def give_back(self) -> None:
-        if not self._is_contested:
-            super().give_back()
-
-    def leaves(self) -> None:
-        self._is_contested = False
-        super().give_back()
-
-
 async def test_who_waits_where_the_last_connection_ended_fails_when_another_has_its_room(
     make_sender: MakeSender,
 ) -> None:
-    sender = make_sender(room=Contested())
+    sender = make_sender(room=Contested(1))
     async with receiving(Peer.closed) as receiver:
         endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b")
         last = start(sender, endpoint, timeout_ms=200)
@@ -146,7 +131,7 @@ async def test_room_that_comes_back_is_for_who_still_waits_and_who_came_since(
         else:
             await always(ok())(peer)
 
-    room = Contested()
+    room = Contested(1)
     sender = make_sender(room=room)
     async with receiving(behave) as receiver:
         endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b")
