@@ -38,6 +38,8 @@ _STATUSES: dict[int, str] = {
 def hint(answer: Reply | Failure) -> str:
     """One or two sentences; empty when there is nothing to add to what happened."""
     if isinstance(answer, Failure):
+        if answer.is_doubtful:
+            return "This is the egress proxy's fault or the receiver's: see what the proxy's own log says."
         return _FAILURES[answer.kind]
     if 300 <= answer.status <= 399:
         return (

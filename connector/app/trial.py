@@ -24,6 +24,7 @@ from connector.core.outcome import Deferred, Failure, Outcome, Reply
 from connector.core.routing import DeadLetter, Retry, Route, Settle, route
 from connector.core.subscription import Subscription
 from connector.core.topic_names import dead_letters_topic
+from connector.core.trail import DOUBTS_MAX
 from connector.core.units import format_duration_ms
 from connector.settings import Settings
 from schemas import event_types, sample
@@ -140,6 +141,11 @@ def _next_step(where: Route, outcome: Outcome, subscription: Subscription, prefi
             return f"write it to {dead_letters_topic(prefix)} ({reason}): it is not tried again by itself"
         case Retry():
             assert isinstance(outcome, Deferred)
+            if outcome.is_doubtful:
+                return (
+                    "try it again soon, without counting this attempt: the fault may be the proxy's or the "
+                    f"receiver's (after {DOUBTS_MAX} such tries in a row the next one counts)"
+                )
             if not outcome.is_counted:
                 return "try it again soon, without counting this attempt: the fault is on this side"
             asked_ms, step_ms = outcome.retry_after_ms, subscription.ladder_ms[0]

@@ -142,6 +142,30 @@ def test_no_reply_ends_with_3_and_the_kind_of_failure(
     assert words in out
 
 
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_what_may_be_the_proxys_fault_or_the_receivers_is_said_to_be_just_that(
+    flags: tuple[str, ...], call: Call, receiver: Receiver, tmp_path: Path
+) -> None:
+    receiver.behave("http://partner.example/", Behaviour(status=407))  # a proxy is asked for the whole URL
+    declare(tmp_path, "http://partner.example/", proxy=receiver.url("/"))
+
+    code, out, _ = call("partner", *flags)
+
+    assert code == 3
+    assert "without counting this attempt: the fault may be the proxy's or the receiver's" in out
+    assert "see what the proxy's own log says" in out
+    assert "this side" not in out
+
+
+def test_a_proxy_that_is_not_there_is_a_fault_on_this_side(call: Call, tmp_path: Path) -> None:
+    declare(tmp_path, "http://partner.example/", proxy="http://127.0.0.1:1")
+
+    code, out, _ = call("partner")
+
+    assert code == 3
+    assert "without counting this attempt: the fault is on this side" in out
+
+
 def test_nobody_listening_ends_with_3_as_json_too(call: Call, tmp_path: Path) -> None:
     declare(tmp_path, "http://127.0.0.1:1/")
 
