@@ -148,7 +148,7 @@ class Dispatcher:
     @property
     def hosts_at_rest(self) -> Counter[str]:
         """How many hosts are not sent to for a fault of our own, by its kind."""
-        return Counter(rest.reason for rest in self._watch.own.hosts.values())
+        return Counter(rest.reason for host, rest in self._watch.own.hosts.items() if host.is_at_rest)
 
     def deliveries_in_hand(self) -> int:
         """Counted where they are held: queued, in flight, and being written."""
@@ -300,6 +300,10 @@ class Dispatcher:
         monotonic_ms: int,
     ) -> None:
         lane, now_ms = delivery.lane, self._clock.now_ms()
+        if isinstance(answer, Failure) and isinstance(outcome, Deferred) and answer.is_ours:
+            is_doubtful = self._watch.own.is_in_doubt(delivery.host)
+            answer = replace(answer, is_doubtful=is_doubtful)
+            outcome = replace(outcome, is_doubtful=is_doubtful)
         if isinstance(outcome, Refused) and delivery.resets != lane.resets:
             outcome = outcome.doubted()  # perhaps by another URL
         elif isinstance(outcome, Deferred) and outcome.is_doubtful:

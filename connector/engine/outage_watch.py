@@ -104,9 +104,9 @@ class OutageWatch:
         elif (rest := self.own.everywhere) is not None:
             reason, why = rest.reason, rest.why
         was, was_why = self.reason, self.why
+        self.reason, self.why = reason, why  # the sentence may be another for the same reason
         if reason == was:
             return
-        self.reason, self.why = reason, why
         if UNREACHABLE in (was, reason):
             self._forgive()  # at its end once more: others may have told of theirs meanwhile
         if not was:

@@ -7,6 +7,11 @@ none, the whole way rests, and with the last way everything. Every few seconds s
 the first that comes about ends the rest of its way. There is no other end: what we cannot send now we could
 not send after a quarter of an hour either.
 
+A host that goes on failing *alone*, while others by the same way come about, waits for its own probe. After
+a quarter of an hour of that it is *in doubt* whether the fault is ours: it is sent to again, and what fails
+ends as the receiver's if it goes on. Probes go on too, and with a round in which nobody comes about it is
+our fault again.
+
 What may as well be the receiver's, as when a proxy answers and opens no tunnel, is no matter of this: nothing
 rests for it, and it ends as the receiver's if it goes on.
 
@@ -16,7 +21,7 @@ Lanes at rest have no place. What comes for them while others work waits in tier
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from connector.core.outcome import Failure
@@ -29,7 +34,9 @@ ROUND_EVERY_MS: Final = 5_000
 FIRST_ROUND_MS: Final = 1_000
 """A shortage may be over at once, and what it stopped would be tried, and fail, as often as it is."""
 HOSTS_PER_ROUND: Final = 3
-"""Of each way: so many hosts at rest, and while the way is not, so many that are not."""
+"""Of each way: so many hosts that fail, and so many others."""
+ALONE_MAX_MS: Final = 900_000
+"""As long as names and connections that fail are taken for our own."""
 
 _CURES: Final = {
     "resources": "free or allow more file descriptors (ulimit -n), ports or memory",
@@ -40,11 +47,13 @@ _CURES: Final = {
 @dataclass(slots=True)
 class Rest:
     """Since ``since_ms`` (monotonic) nothing is sent, for this ``reason`` (a kind of failure). ``why`` is one
-    sentence for the operator, with the cure."""
+    sentence for the operator, with the cure. ``alone_since_ms`` is since when a host's own probes fail while
+    those of others come about; 0: they do not, or nobody knows."""
 
     reason: str
     why: str
     since_ms: int
+    alone_since_ms: int = 0
 
 
 class OwnFaults:
@@ -70,21 +79,28 @@ class OwnFaults:
         self._on_change = on_change
         self._on_end = on_end
         self.hosts: dict[Host, Rest] = {}
-        """Those asked longest ago first."""
+        """At rest or in doubt, those asked longest ago first."""
         self.ways: dict[str, Rest] = {}
         """Those at rest altogether."""
         self._round_ms = 0
         self._asked: set[Host] = set()
+        self._round: set[str] = set()  # ways that this round is about
         self._fine: set[str] = set()  # ways by which a probe of this round came about
         self.everywhere: Rest | None = None
 
     def met(self, host: Host, failure: Failure) -> None:
         """An attempt at ``host``, or a probe, ended as what is surely a fault of ours."""
-        if host not in self.hosts:
+        why = f"{failure.detail}; {_CURES[failure.kind]}"
+        if (rest := self.hosts.get(host)) is not None:
+            rest.reason, rest.why = failure.kind, why
+        else:
             if not self.hosts:
                 self._round_ms = 0
-            why = f"{failure.detail}; {_CURES[failure.kind]}"
             self._rest(host, Rest(failure.kind, why, self._clock.monotonic_ms()))
+
+    def is_in_doubt(self, host: Host) -> bool:
+        """Whether what looks like a fault of ours may be this host's, which alone fails so."""
+        return host in self.hosts and not host.is_at_rest
 
     def look(self) -> None:
         """Probe, if it is time. Call at every look."""
@@ -98,7 +114,8 @@ class OwnFaults:
         self._fine.clear()
         usable = {lane.host: lane for lane in self._lanes if may_be_probed(lane, unix_ms)}
         for way in {host.way for host in self.hosts} - {host.way for host in usable}:
-            self._end(way)  # nobody is there to be probed, nor to be sent to
+            self._end(self._hosts_by(way))  # nobody is there to be probed, nor to be sent to
+        self._round = {host.way for host in self.hosts}
         chosen = self._choose(usable, now_ms)
         self._asked = {lane.host for lane in chosen}
         for lane in chosen:
@@ -107,44 +124,58 @@ class OwnFaults:
             self._end_round()
 
     def _choose(self, usable: dict[Host, Lane], now_ms: int) -> list[Lane]:
-        """Whom to probe: of each way some that rest, and the most recently proven of those that do not."""
+        """Whom to probe: of each way some that fail, and the most recently proven of those that do not."""
         recent = sorted(usable.values(), key=lambda lane: lane.proven_ms, reverse=True)
         chosen: list[Lane] = []
-        for way in {host.way for host in self.hosts}:
-            resting = [
+        for way in self._round:
+            failing = [
                 usable[host]
                 for host, rest in self.hosts.items()
                 if host.way == way and host in usable and now_ms - rest.since_ms >= FIRST_ROUND_MS
             ]
             others = [lane for lane in recent if lane.host.way == way and lane.host not in self.hosts]
-            for lane in resting[:HOSTS_PER_ROUND]:
+            for lane in failing[:HOSTS_PER_ROUND]:
                 self.hosts[lane.host] = self.hosts.pop(lane.host)  # others' turn next time
-            chosen += resting[:HOSTS_PER_ROUND] + others[:HOSTS_PER_ROUND]
+            chosen += failing[:HOSTS_PER_ROUND] + others[:HOSTS_PER_ROUND]
         return chosen
 
     def _probed(self, host: Host, failure: Failure | None) -> None:
         self._asked.discard(host)
         if failure is not None and failure.is_ours:
             self.met(host, failure)
+            rest = self.hosts[host]
+            rest.alone_since_ms = rest.alone_since_ms or self._clock.monotonic_ms()
         else:
             self._fine.add(host.way)
             if host in self.hosts:
-                self._end(host.way)
+                self._came_about(host)
         if not self._asked:
             self._end_round()
 
+    def _came_about(self, host: Host) -> None:
+        """What holds for one that was at rest holds for the rest of its way, but for those whose own probes
+        say otherwise while others' come about."""
+        by_way = self._hosts_by(host.way)
+        if host.way not in self.ways:
+            by_way = [one for one in by_way if one is host or not self.hosts[one].alone_since_ms]
+        self._end(by_way)
+
     def _end_round(self) -> None:
-        """Ways by which nobody was reached rest altogether."""
-        reasons = {host.way: rest for host, rest in self.hosts.items()}
-        for way, rest in reasons.items():
-            if way not in self._fine and way not in self.ways:
-                self.ways[way] = rest
+        """Ways by which nobody was reached rest altogether. By the others it is in doubt who is at fault,
+        where one host has failed alone for long."""
+        unreached = {host: rest for host, rest in self.hosts.items() if host.way in self._round - self._fine}
+        for rest in unreached.values():
+            rest.alone_since_ms = 0
+        self._doubt_the_lone()
+        for way, rest in {host.way: rest for host, rest in unreached.items()}.items():
+            if way not in self.ways:
                 self._log.error(
                     "nothing is sent for a fault of our own, probing",
                     way=f"through the proxy {way}" if way else "directly",
                     reason=rest.reason,
                     why=rest.why,
                 )
+            self.ways[way] = rest  # of the one that was asked last
         self._follow_lanes()
         self._on_change()
 
@@ -155,28 +186,46 @@ class OwnFaults:
         for host in [host for host in self.hosts if host not in there]:
             del self.hosts[host]
         for host in there:
-            if host.way in self.ways and host not in self.hosts:
-                self._rest(host, self.ways[host.way])
+            if host.way in self.ways and not host.is_at_rest:
+                self._rest(host, replace(self.ways[host.way]))
         for way in self.ways.keys() - {host.way for host in self.hosts}:
             del self.ways[way]
         self._see_everywhere()
 
     def _see_everywhere(self) -> None:
         ways = {lane.host.way for lane in self._lanes if not lane.is_parking}
-        resting = [self.ways[way] for way in ways if way in self.ways]
+        resting = [rest for way, rest in self.ways.items() if way in ways]
         self.everywhere = resting[0] if resting and len(resting) == len(ways) else None
 
     def _rest(self, host: Host, rest: Rest) -> None:
         self.hosts[host] = rest
         host.in_flight_max = 0
 
-    def _end(self, way: str) -> None:
-        rest = self.ways.pop(way, None)
-        if rest is not None:
-            self._log.warning("sending again", after=rest.why)
-        ended = [host for host in self.hosts if host.way == way]
-        for host in ended:
+    def _doubt_the_lone(self) -> None:
+        since_ms = self._clock.monotonic_ms() - ALONE_MAX_MS
+        lone = [
+            host for host, rest in self.hosts.items()
+            if host.is_at_rest and 0 < rest.alone_since_ms <= since_ms
+        ]  # fmt: skip
+        for host in lone:
+            host.in_flight_max = host.limit
+            self._log.warning(
+                "failing alone for long, no longer taken for a fault of our own",
+                host=host.name,
+                why=self.hosts[host].why,
+            )
+        if lone:
+            self._on_end(lone)
+
+    def _end(self, hosts: Collection[Host]) -> None:
+        for way in {host.way for host in hosts}:
+            if (rest := self.ways.pop(way, None)) is not None:
+                self._log.warning("sending again", after=rest.why)
+        for host in hosts:
             del self.hosts[host]
             host.in_flight_max = host.limit
         self._see_everywhere()
-        self._on_end(ended)
+        self._on_end(hosts)
+
+    def _hosts_by(self, way: str) -> list[Host]:
+        return [host for host in self.hosts if host.way == way]

@@ -6,30 +6,25 @@ import asyncio
 
 import pytest
 
-from connector.core.breaker import BreakerRules
-from connector.core.headers import Decoded, decode
 from connector.core.outcome import Failure, Reply
-from connector.core.subscription import Egress, Subscription
 from connector.core.topic_names import parked_topic
 from connector.engine.ports import Endpoint
 from tests.support.fake_kafka import PREFIX
+from tests.support.own_faults import (
+    IDS,
+    PROXY,
+    attempts_told,
+    everybody,
+    no_descriptor,
+    no_tunnel,
+    not_admitted,
+    proxy_down,
+    resting,
+    started,
+    through,
+)
 from tests.support.virtual_time import virtual
-from tests.support.world import POSTS, Behaviour, Post, World, limits, replies, subscription
-
-PROXY = "http://proxy.internal:3128"
-IDS = [f"s{n}" for n in range(10)]
-
-
-def no_descriptor(_: Post) -> tuple[float, Reply | Failure]:
-    return 0.001, Failure("resources", "no connection: Too many open files")
-
-
-def proxy_down(_: Post) -> tuple[float, Reply | Failure]:
-    return 0.01, Failure("proxy", "the proxy proxy.internal:3128 does not answer")
-
-
-def no_tunnel(_: Post) -> tuple[float, Reply | Failure]:
-    return 0.01, Failure("proxy", "the proxy opens no tunnel: it answers 502", is_doubtful=True)
+from tests.support.world import POSTS, Post, replies, subscription
 
 
 def refused(_: Post) -> tuple[float, Reply | Failure]:
@@ -38,32 +33,6 @@ def refused(_: Post) -> tuple[float, Reply | Failure]:
 
 async def breaks(_: Endpoint, timeout_ms: int) -> Failure | None:
     raise ValueError("nobody foresaw this")
-
-
-def through(id_: str) -> Subscription:
-    return subscription(id_, egress=Egress(proxy=PROXY))
-
-
-def started(*subscriptions: Subscription) -> World:
-    world = World.new()
-    world.start(subscriptions)
-    return world
-
-
-def everybody(world: World, behaviour: Behaviour) -> None:
-    for id_ in IDS:
-        world.behave(id_, behaviour)
-
-
-def attempts_told(world: World) -> int:
-    """Of all letters on the tiers together."""
-    letters = [decode(one.headers) for one in world.cluster.tier_letters()]
-    return sum(one.trail.attempt for one in letters if isinstance(one, Decoded))
-
-
-def resting(world: World) -> set[str]:
-    """The subscriptions whose hosts have no place."""
-    return {lane.subscription.id for lane in world.worker.lanes if lane.host.is_at_rest}
 
 
 @pytest.mark.parametrize("ids", [IDS, IDS[:1]])
@@ -108,6 +77,22 @@ async def test_the_hold_is_told_with_its_cure_and_so_is_its_end():
 
     assert world.worker.held() == {}
     assert len(world.log.said("intake goes on")) == 1
+
+
+@virtual
+async def test_the_hold_is_told_as_it_is_now_and_logged_once():
+    world = started(*map(through, IDS))
+    everybody(world, proxy_down)
+    world.fill(10)
+    await asyncio.sleep(10)
+    assert "does not answer" in world.worker.held()["sending"]
+
+    everybody(world, not_admitted)
+    await asyncio.sleep(10)
+
+    assert "it answers 407" in world.worker.held()["sending"]
+    assert len(world.log.said("nothing can be sent: intake holds, probing")) == 1
+    assert len(world.log.said("nothing is sent for a fault of our own, probing")) == 1
 
 
 @virtual
@@ -243,76 +228,6 @@ async def test_a_proxy_that_fails_for_one_receiver_stops_nobody_else():
 
     assert resting(world) == {"s0"}
     assert {world.accepted(id_) for id_ in IDS[1:]} == {120}
-
-
-@pytest.mark.parametrize("beside", [[], [subscription("paused", egress=Egress(proxy=PROXY), paused=True)]])
-def test_the_only_receiver_behind_a_proxy_that_does_not_say_why_ends_by_itself(beside: list[Subscription]):
-    @virtual
-    async def scenario() -> None:
-        world = started(through("s0"), *beside)
-        world.fill(5)
-        await asyncio.sleep(2)
-        world.behave("s0", no_tunnel)
-        world.fill(50)
-        for _ in range(14):
-            await asyncio.sleep(300)
-            assert world.worker.held() == {}
-            assert resting(world) == set()
-
-        assert world.committed(POSTS) == 55
-        assert world.worker.accounts.dead == {"exhausted": 50}
-        assert world.problems() == []
-
-    scenario()
-
-
-@virtual
-async def test_all_receivers_gone_behind_a_proxy_that_does_not_say_why_hold_nobody():
-    world = started(*map(through, IDS[:3]))
-    world.fill(1)
-    await asyncio.sleep(2)
-    for id_ in IDS[:3]:
-        world.behave(id_, no_tunnel)
-    world.fill(10)
-    for _ in range(14):
-        await asyncio.sleep(300)
-        assert world.worker.held() == {}
-
-    assert world.worker.accounts.dead == {"exhausted": 30}
-
-
-@virtual
-async def test_a_receiver_dead_behind_such_a_proxy_is_shut_out_like_any_other_once_that_is_known():
-    world = World.new(limits=limits(breaker=BreakerRules()))
-    world.start([through("s0")])
-    world.behave("s0", no_tunnel)
-    world.fill(20)
-    await asyncio.sleep(1_200)
-    posts = len(world.sender.posts)
-    world.fill(5)
-    await asyncio.sleep(1_200)
-
-    [lane] = world.worker.lanes
-    assert lane.breaker.state != "closed"
-    assert lane.breaker.cool_down_ms == 300_000
-    assert len(world.sender.posts) - posts <= 5  # the probes, one in five minutes, and they count
-
-
-@virtual
-async def test_a_proxy_that_is_cut_off_from_many_at_once_is_held_for_as_an_outage():
-    world = started(*map(through, IDS))
-    world.fill(1)
-    await asyncio.sleep(2)
-    everybody(world, no_tunnel)
-    world.fill(100)
-    await asyncio.sleep(60)
-
-    assert world.worker.dispatcher.outage_reason == "unreachable"
-    everybody(world, replies(200))
-    await asyncio.sleep(60)
-
-    assert world.worker.held() == {}
-    assert {world.accepted(id_) for id_ in IDS} == {101}
 
 
 @virtual
