@@ -121,7 +121,7 @@ def sender_of(settings: Settings) -> SenderRouter:
     # Lanes and the process bound what is under way; a second, smaller bound per host would make
     # subscriptions that share one wait for each other.
     at_once_max = settings.delivery.in_flight_max
-    room = Room(max(CONNECTIONS_MAX, at_once_max))
+    room = _room(settings)
     fast = WebhookSender(
         allow_http=allow_http,
         allow_networks=allow_networks,
@@ -144,6 +144,10 @@ def sender_of(settings: Settings) -> SenderRouter:
         )
 
     return SenderRouter(fast, second)
+
+
+def _room(settings: Settings) -> Room:
+    return Room(max(CONNECTIONS_MAX, settings.delivery.in_flight_max))
 
 
 def composer_of(subscription: Subscription) -> Composer:
@@ -207,7 +211,8 @@ def limits_of(settings: Settings) -> WorkerLimits:
         flow=flow,
         tier_flow=flow,
         dispatch=DispatchLimits(
-            in_flight_max=delivery.in_flight_max,
+            # What there is no connection for waits in its lane: the sender would have to fail it.
+            in_flight_max=min(delivery.in_flight_max, _room(settings).connections_max),
             host_in_flight_max=delivery.host_in_flight_max,
             in_hand_max=delivery.in_hand_max,
             wait_max_ms=5_000,

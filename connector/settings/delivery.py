@@ -108,7 +108,7 @@ class DeliverySettings(Declared):
         ge=1,
         le=50_000,
         description="POSTs under way in this process. 2,048 keep one core busy at 50 ms each; a connection "
-        "costs a file descriptor and some 20 kB.",
+        "costs a file descriptor and some 20 kB. No more than 80 % of the files that may be open.",
     )
     host_in_flight_max: int = Field(
         default=256,
