@@ -5,8 +5,10 @@ more. Long *and* often: an endpoint that is called once a day must not be disabl
 night, nor a busy one after a minute. Where the dialect says that 410 means gone for good, one is enough.
 
 To have failed for days is a statement about all workers: one whose way is blocked sees nothing but failures
-of an endpoint that accepts everything from the others. So a run of failures ends with whoever's success.
-Asking the others, parking the backlog, telling the operator and enabling again are the engine's.
+of an endpoint that accepts everything from the others. So a run of failures ends with whoever's success, and
+they tell each other that it goes on, while somebody may still know better, and that it is over, so that a
+restart does not bring it back. Asking the others, parking the backlog, telling the operator and enabling
+again are the engine's.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 PROBE_MAX_MS: Final = 24 * 3_600_000
+RUN_TOLD_EVERY_MS: Final = 3_600_000
+"""So often is a run of failures told while it goes on: whoever succeeded meanwhile says so while it still
+knows. A restart makes what it had not said seem older by so much at most."""
 NEVER_MS: Final = 2**53 - 1
 """When a probe is due that is never made: later than any, also to a release that does not know of this."""
 
@@ -44,14 +49,17 @@ class Disabled:
 class FailureRun:
     """Failures in a row: ``attempts`` of them, the first at ``since_ms`` (Unix); both 0 without any.
     ``told_success_ms`` is the last success that another worker told of (Unix; 0: none). Of failures that
-    several workers saw, the most that one of them counts are known."""
+    several workers saw, the most that one of them counts are known. What the newest news say of it all have
+    heard: ``known_attempts`` failures, since ``known_at_ms`` (Unix)."""
 
-    __slots__ = ("attempts", "since_ms", "told_success_ms")
+    __slots__ = ("attempts", "known_at_ms", "known_attempts", "since_ms", "told_success_ms")
 
     def __init__(self) -> None:
         self.since_ms = 0
         self.attempts = 0
         self.told_success_ms = 0
+        self.known_attempts = 0
+        self.known_at_ms = 0
 
     def succeeded(self) -> None:
         """Here."""
@@ -75,6 +83,18 @@ class FailureRun:
         if attempts:
             self.since_ms = min(self.since_ms, since_ms) if self.attempts else since_ms
             self.attempts = max(self.attempts, attempts)
+
+    def all_know(self, attempts: int, now_ms: int) -> None:
+        """Of so many failures (0: of no run), ours or another's, from ``now_ms`` on (Unix)."""
+        self.known_attempts = attempts
+        self.known_at_ms = now_ms
+
+    def is_news(self, now_ms: int) -> bool:
+        """Whether the others are to be told: that a run is over of which they know, or that one goes on."""
+        if not self.attempts:
+            return self.known_attempts > 0
+        quiet_ms = now_ms - max(self.since_ms, self.known_at_ms)
+        return self.attempts > self.known_attempts and quiet_ms >= RUN_TOLD_EVERY_MS
 
     def is_over(self, now_ms: int, rules: DisableRules) -> bool:
         """Whether it has been long and often enough."""

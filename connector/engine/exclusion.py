@@ -6,8 +6,8 @@ probe that is accepted enables it again. The other workers are told of each chan
 that last. When a breaker opens, and when a subscription is disabled, is the core's to say.
 
 Nobody is disabled for failing before the other workers were asked. The question is news of the failures like
-any other; whoever knows of a later success says so (:mod:`connector.engine.knowledge`), and the run of
-failures is over. So nothing is told of successes but where a worker sees none.
+any other; whoever knows of a later success, or has one then, says so (:mod:`connector.engine.knowledge`), and
+the run of failures is over. So nothing is told of successes but where a worker sees none.
 """
 
 from __future__ import annotations

@@ -12,12 +12,14 @@ What was learnt of another URL than the subscription has here is not applied.
 
 A breaker judges for itself (:meth:`~connector.core.breaker.Breaker.adopt`). *Disabled* holds until a reset
 that is later: an operator's, or that of a worker whose probe succeeded. A run of failures is everybody's, and
-so is its end: whoever hears of one and knows of a later success answers with what it knows.
+so is its end: whoever hears of one and knows of a later success answers with what it knows, and whoever
+succeeds later says so once. Of what succeeds all the time nothing is told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Final, assert_never
 
 from connector.core.backlog import merged, opened
@@ -43,6 +45,9 @@ UNKNOWN_MAX: Final = 20_000
 """News kept of subscriptions that are not in our view yet; the oldest are forgotten."""
 UNREADABLE_MAX: Final = 1_000
 """Keys remembered whose news cannot be read, each told once: beyond it all are forgotten, and told again."""
+RUNS_EVERY_MS: Final = 1_000
+RUNS_TOLD_MAX: Final = 100
+"""So often is looked for runs of failures to tell of, and so many of them are told at once."""
 
 _BACKLOG = "backlog/"
 
@@ -75,6 +80,7 @@ class Knowledge:
         self.faults = 0
         """Records of the board that could not be read."""
         self._unreadable: set[str] = set()
+        self._runs_at_ms = 0
         self._openings: dict[str, int] = {}
         """Of those we park for, as all have heard by now: the opening that was told for it."""
 
@@ -89,6 +95,21 @@ class Knowledge:
     def tell(self, lane: Lane) -> None:
         """Something about this lane has changed here."""
         self._board.post(*encode(self._news_of(lane)))
+        lane.failures.all_know(lane.failures.attempts, self._clock.now_ms())
+
+    def look(self) -> None:
+        """Tell of runs of failures now and then."""
+        now_ms = self._clock.monotonic_ms()
+        if now_ms >= self._runs_at_ms:
+            self._runs_at_ms = now_ms + RUNS_EVERY_MS
+            self.tell_runs()
+
+    def tell_runs(self) -> None:
+        """Of runs of failures, what the others do not know: that one has ended, or that it goes on."""
+        now_ms = self._clock.now_ms()
+        news = (lane for lane in self._lanes if lane.failures.is_news(now_ms) and lane.disabled is None)
+        for lane in islice(news, RUNS_TOLD_MAX):
+            self.tell(lane)
 
     def viewed(self, lanes: Iterable[Lane]) -> None:
         """These lanes are new: what was heard of them before they were is applied."""
@@ -213,6 +234,7 @@ class Knowledge:
 
     def _hear_of_failures(self, lane: Lane, news: EndpointNews, now_ms: int) -> bool:
         """Whether another worker tells of failures in a row that we know the end of."""
+        lane.failures.all_know(news.failed_attempts, now_ms)
         lane.failures.told_of_success(min(news.succeeded_at_ms, now_ms))
         if self._succeeded_at_ms(lane) > news.failing_since_ms:
             return news.failed_attempts > 0 and news.worker != self._worker_id

@@ -251,6 +251,7 @@ class Worker:
             await asyncio.gather(
                 self._source.close(), *([self._tier_source.close()] if self._tier_source else [])
             )
+            self.knowledge.tell_runs()
             self.presence.leave()
         self._operator_events.close()
         await self._board.close()
@@ -270,6 +271,7 @@ class Worker:
         while True:
             await asyncio.sleep(LOOK_MS / 1_000)
             self.dispatcher.look()
+            self.knowledge.look()
             self.presence.park(self._parking())
             self._take_share()
             if not self.dispatcher.outage:  # else it is nobody in particular who holds up a window

@@ -111,6 +111,41 @@ def test_a_run_that_only_another_has_seen_so_far_is_ours_too() -> None:
     assert (run.since_ms, run.attempts) == (NOW_MS, 5)
 
 
+def test_that_a_run_goes_on_is_told_an_hour_after_it_began_and_then_once_an_hour() -> None:
+    run = FailureRun()
+    run.failed(1_000)
+
+    assert not run.is_news(1_000 + 3_599_999)
+    assert run.is_news(1_000 + 3_600_000)
+    run.all_know(1, 3_601_000)
+    run.failed(3_700_000)
+    assert not run.is_news(7_200_999)
+    assert run.is_news(7_201_000)
+
+
+def test_a_run_in_which_nothing_more_has_failed_is_not_told_again() -> None:
+    run = FailureRun()
+    run.failed(1_000)
+    run.all_know(1, 2_000)
+
+    assert not run.is_news(86_400_000)
+
+
+def test_the_end_of_a_run_is_told_at_once_if_others_know_of_it_and_only_then() -> None:
+    known, unknown = FailureRun(), FailureRun()
+    for run in (known, unknown):
+        run.failed(1_000)
+    known.all_know(1, 2_000)
+
+    for run in (known, unknown):
+        run.succeeded()
+
+    assert known.is_news(2_001)
+    assert not unknown.is_news(86_400_000)
+    known.all_know(0, 2_001)
+    assert not known.is_news(86_400_000)
+
+
 def test_what_is_gone_for_good_is_not_probed_unless_that_is_chosen() -> None:
     gone = disable_gone("Gone.", RULES, now_ms=NOW_MS)
     probed = disable_gone("Gone.", DisableRules(probes_gone=True), now_ms=NOW_MS)
