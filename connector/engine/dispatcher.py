@@ -97,6 +97,7 @@ class Dispatcher:
             clock=clock,
             log=log,
             on_open=self._opened,
+            on_forgive=self._exclusion.forgiven,
         )
         self.handing_over = HandingOver(
             lanes=lanes, places=self._places, outbox=outbox, departures=departures

@@ -131,6 +131,7 @@ class Lane:
         "is_in_the_way",
         "is_live",
         "is_proven",
+        "is_shut_by_others",
         "line",
         "moved_ms",
         "pace",
@@ -157,6 +158,7 @@ class Lane:
         self.host = host
         self.pace = Pace(subscription.in_flight_max)
         self.breaker = Breaker(rules)
+        self.is_shut_by_others = False  # whether another worker told of what its breaker was last shut for
         self.bucket = _bucket(subscription)
         self.failures = FailureRun()
         self.disabled: Disabled | None = None
@@ -362,14 +364,18 @@ class Lane:
             return self.breaker.hold_off(now_ms + outcome.retry_after_ms, now_ms)
         if isinstance(outcome, Refused):
             return self._reopen()  # it refuses, so it is there
-        return self.breaker.failed(now_ms, outcome.error_class, is_probe=delivery.is_probe)
+        is_shut_now = self.breaker.failed(now_ms, outcome.error_class, is_probe=delivery.is_probe)
+        self.is_shut_by_others &= not is_shut_now
+        return is_shut_now
 
     def adopt(self, told: BreakerSnapshot, now_ms: int) -> bool:
         """Another worker has ``told`` what it learnt. Whether the breaker changed by it."""
-        has_changed = self.breaker.adopt(told, now_ms)
-        if has_changed and self.breaker.state == "closed":
+        if not self.breaker.adopt(told, now_ms):
+            return False
+        self.is_shut_by_others = self.breaker.state == "open"
+        if not self.is_shut_by_others:
             self.pace.restart()
-        return has_changed
+        return True
 
     def _moved(self, monotonic_ms: int) -> None:
         """An attempt has ended, whatever came of it."""

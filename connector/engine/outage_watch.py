@@ -40,6 +40,7 @@ class OutageWatch:
         clock: Clock,
         log: Log,
         on_open: Callable[[], None],
+        on_forgive: Callable[[Lane], None],
     ) -> None:
         self._outage = outage
         self._lanes = lanes
@@ -48,6 +49,7 @@ class OutageWatch:
         self._clock = clock
         self._log = log
         self._on_open = on_open
+        self._on_forgive = on_forgive
         self.own = OwnFaults(
             lanes=lanes, probes=probes, clock=clock, log=log, on_change=self._follow, on_end=self._rest_ended
         )
@@ -139,3 +141,4 @@ class OutageWatch:
         for lane in self._lanes:
             if lane.breaker.why in ("dns", "connect", "forbidden", "timeout"):
                 lane.breaker.reset()
+                self._on_forgive(lane)
