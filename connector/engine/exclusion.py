@@ -91,8 +91,8 @@ class Exclusion:
         )
 
     def forgiven(self, lane: Lane) -> None:
-        """Its breaker was closed: a fault of ours had opened it. If it was we who told so, the others hear that
-        it is over; what another worker has found out for itself is not for us to deny."""
+        """Its breaker was closed: a fault of ours had opened it. If it was we who told so, the others hear
+        that it is over; what another worker has found out for itself is not for us to deny."""
         if not lane.is_shut_by_others:
             self._news.tell(lane)
 
