@@ -230,12 +230,17 @@ class WebhookSender:
             self._fail(exchange, Failure("resources", "the limit of connections is reached"))
 
     def _put_to_use(self, connection: Connection) -> None:
-        """The connection is free: for the exchange that has waited longest, or for later."""
-        waiting = self._next_waiting(connection.origin)
-        if waiting is None:
-            connection.origin.idle[connection] = None
-        else:
-            connection.send(waiting, monotonic())
+        """The connection is free: for later, or for the exchange that has waited longest, which gets another
+        one if it is too old."""
+        origin = connection.origin
+        origin.idle[connection] = None
+        if origin.waiting and (waiting := self._next_waiting(origin)) is not None:
+            now_s = monotonic()
+            taken = self._pool.take(origin, now_s)
+            if taken is not None:
+                taken.send(waiting, now_s)
+            else:
+                self._open_or_wait(origin, waiting, has_turn=True)
 
     def _serve_waiting(self, origin: Origin[Connection]) -> None:
         """A connection to ``origin`` is gone: open one for the exchange that has waited longest. If there is

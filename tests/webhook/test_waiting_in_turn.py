@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from connector.webhook.sender import WebhookSender
 from tests.support.contested_room import Contested
 from tests.support.egress_senders import egress_senders
 from tests.support.posting import MakeSender, kind, start
-from tests.support.raw_receiver import Peer, Receiver, ok, receiving
+from tests.support.raw_receiver import Peer, Receiver, always, ok, receiving
 
 
 @pytest.fixture(params=["fast", "second"])
@@ -25,8 +26,8 @@ async def make_sender(request: pytest.FixtureRequest) -> AsyncIterator[MakeSende
         return
     senders: list[Sender] = []
 
-    def make_fast(room: Room) -> Sender:
-        senders.append(WebhookSender(allow_http=True, allow_networks=["127.0.0.0/8"], room=room))
+    def make_fast(**settings: Any) -> Sender:
+        senders.append(WebhookSender(allow_http=True, allow_networks=["127.0.0.0/8"], **settings))
         return senders[-1]
 
     yield make_fast
@@ -118,3 +119,13 @@ async def test_what_is_sent_again_has_had_its_turn(make_sender: MakeSender) -> N
 
     assert served == [b"0", b"1", b"2"]
     assert kind(await again) == "http-200"
+
+
+async def test_who_waits_is_not_given_a_connection_that_is_too_old(make_sender: MakeSender) -> None:
+    sender = make_sender(room=Room(1), connection_life_ms=0)
+    async with receiving(always(ok())) as receiver:
+        endpoint = endpoint_of(sender, receiver)
+        outcomes = await asyncio.gather(*(start(sender, endpoint) for _ in range(5)))
+
+    assert [kind(outcome) for outcome in outcomes] == ["http-200"] * 5
+    assert receiver.accepted == 5
