@@ -28,6 +28,10 @@ NAMES_MAX = 10_000
 LOOKUPS_MAX = 4_096
 """Look-ups under way at once: more than one process sends, so only names that hang in masses get there."""
 
+ADDRESSES_MAX = 64
+"""Addresses of one name. All of them are judged for every connection, some 4 µs each, and a name server
+outside may put thousands into an answer. Large services have a dozen."""
+
 CACHE_S_MAX = 60.0
 """The longest an answer is kept, however long it may live: as long as a connection."""
 
@@ -53,7 +57,8 @@ class Lookup(Protocol):
     """Asks the outside world about one name."""
 
     async def look_up(self, name: str) -> Answer:
-        """All addresses of ``name``, IPv4 and IPv6. Raises :class:`LookupFailed`."""
+        """All addresses of ``name``, IPv4 and IPv6, at most :data:`ADDRESSES_MAX`. Raises
+        :class:`LookupFailed`."""
 
     async def close(self) -> None:
         """Give up all look-ups. May be called again, by another who shared it."""
@@ -151,6 +156,11 @@ class AresLookup:
             raise LookupFailed(f"{name} does not resolve: {error.args[1]}") from None
         if not result.nodes:
             raise LookupFailed(f"{name} does not resolve: it has no addresses")
+        if len(result.nodes) > ADDRESSES_MAX:
+            # None is left out instead: whether one is forbidden is asked of all.
+            raise LookupFailed(
+                f"{name} has {len(result.nodes)} addresses: at most {ADDRESSES_MAX} are looked through"
+            )
         addresses = dict.fromkeys(
             ip_address(node.addr[0].decode("ascii").partition("%")[0]) for node in result.nodes
         )

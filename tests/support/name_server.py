@@ -7,7 +7,7 @@ import socket
 import socketserver
 import struct
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from types import TracebackType
@@ -18,9 +18,9 @@ _LOOK_FOR_END_S = 0.05
 
 
 @asynccontextmanager
-async def name_server(names: Mapping[str, str]) -> AsyncIterator[str]:
-    """Yields ``address:port`` on 127.0.0.1. ``names`` lead to one IPv4 address each, for a minute, and have
-    none of IPv6."""
+async def name_server(names: Mapping[str, str | Sequence[str]]) -> AsyncIterator[str]:
+    """Yields ``address:port`` on 127.0.0.1. ``names`` lead to one IPv4 address each, or to as many as one
+    datagram holds, for a minute, and have none of IPv6."""
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: _NameServer(names), local_addr=("127.0.0.1", 0), family=socket.AF_INET
     )
@@ -70,7 +70,7 @@ class NameServer:
 
 
 class _NameServer(asyncio.DatagramProtocol):
-    def __init__(self, names: Mapping[str, str]) -> None:
+    def __init__(self, names: Mapping[str, str | Sequence[str]]) -> None:
         self._names = names
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -81,7 +81,7 @@ class _NameServer(asyncio.DatagramProtocol):
             self._transport.sendto(answer, addr)
 
 
-def _answer(names: Mapping[str, str], query: bytes, *, ttl_s: int) -> bytes:
+def _answer(names: Mapping[str, str | Sequence[str]], query: bytes, *, ttl_s: int) -> bytes:
     """Empty when nothing is known of the name."""
     labels, at = [], 12
     while query[at]:
@@ -91,7 +91,7 @@ def _answer(names: Mapping[str, str], query: bytes, *, ttl_s: int) -> bytes:
     known = names.get(".".join(labels).lower())
     if known is None:
         return b""
-    answers = kind == _TYPE_A
-    head = query[:2] + struct.pack("!HHHHH", 0x8580, 1, answers, 0, 0)
-    record = struct.pack("!HHHIH", 0xC00C, _TYPE_A, 1, ttl_s, 4) + IPv4Address(known).packed
-    return head + question + (record if answers else b"")
+    addresses = ([known] if isinstance(known, str) else known) if kind == _TYPE_A else []
+    head = query[:2] + struct.pack("!HHHHH", 0x8580, 1, len(addresses), 0, 0)
+    record = struct.pack("!HHHIH", 0xC00C, _TYPE_A, 1, ttl_s, 4)
+    return head + question + b"".join(record + IPv4Address(address).packed for address in addresses)

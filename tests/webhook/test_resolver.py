@@ -94,6 +94,20 @@ async def test_real_names_that_hang_do_not_delay_a_delivery_to_another(count: in
     assert {kind(each) for each in outcomes} == {"reset"}
 
 
+async def test_a_name_with_more_addresses_than_are_judged_fails_and_one_with_as_many_does_not() -> None:
+    many = [f"8.8.8.{number}" for number in range(65)]
+    async with name_server({"most.example": many[:64], "more.example": many}) as server:
+        lookup = AresLookup(name_servers=(server,))
+
+        answer = await lookup.look_up("most.example")
+        with pytest.raises(LookupFailed, match=r"^more\.example has 65 addresses: at most 64 ") as refused:
+            await lookup.look_up("more.example")
+        await lookup.close()
+
+    assert len(answer.addresses) == 64
+    assert refused.value.kind == "dns"
+
+
 async def test_more_look_ups_than_the_bound_are_refused_at_once_but_for_names_under_way() -> None:
     lookup = SlowLookup()
     resolver = Resolver(lookup, budget_ms=5_000, lookups_max=2)
