@@ -35,6 +35,11 @@ _SECONDS = re.compile(rb"([0-9]+)(\.[0-9]*)?")
 _SECONDS_DIGITS_MAX = 12
 # The longest of HTTP's three date forms takes 33 bytes.
 _DATE_BYTES_MAX = 64
+# A line each, or joined by whoever is in between (RFC 9110, 5.3). A date has a comma as well, but the day of
+# the week before it says nothing.
+_BETWEEN_VALUES = re.compile(rb"[\n,]")
+# A value takes one, a date two; a head could hold thousands.
+_PARTS_MAX = 32
 
 
 def judge(
@@ -92,12 +97,13 @@ def retry_after_ms(reply: Reply, *, now_ms: int) -> int:
     """How long the receiver asks to be left alone: 0 (nothing asked) to :data:`RETRY_AFTER_MS_MAX`.
 
     A date is judged against the reply's own ``Date``, so that the receiver's clock need not agree
-    with ours; against ``now_ms`` where that is missing or unreadable. Of several values the longest counts.
+    with ours; against ``now_ms`` where that is missing or unreadable. Of several values, on lines of
+    their own or joined by commas, the longest counts; of very many, the longest of the first.
     """
     if reply.retry_after is None:
         return 0
-    values = reply.retry_after.split(b"\n")
-    return max(_asked_ms(value.strip(), date=reply.date, now_ms=now_ms) for value in values)
+    parts = _BETWEEN_VALUES.split(reply.retry_after, maxsplit=_PARTS_MAX)[:_PARTS_MAX]
+    return max(_asked_ms(part.strip(), date=reply.date, now_ms=now_ms) for part in parts)
 
 
 def _asked_ms(text: bytes, *, date: bytes | None, now_ms: int) -> int:

@@ -206,8 +206,8 @@ def test_seconds_are_read_rounded_up_and_capped_at_31_days(text: bytes, expected
 @pytest.mark.parametrize(
     "text",
     [
-        b"", b" ", b"-1", b"-9999999999", b"+5", b"1e3", b"0x10", b"NaN", b"inf", b"soon", b"1 2", b"1,2",
-        "\u0663".encode(), b"\xff\xfe", b"Tue, 99 Foo 2023", b"Tue, 14 Nov 99999999999999999999 22:14:20 GMT",
+        b"", b" ", b"-1", b"-9999999999", b"+5", b"1e3", b"0x10", b"NaN", b"inf", b"soon", b"1 2", b"1;2",
+        b",", b"Tue,", "\u0663".encode(), b"\xff\xfe", b"Tue, 99 Foo 2023", b"Tue, 14 Nov 99999999999999999999 22:14:20 GMT",
         b"Tue, 31 Feb 0000 22:14:20 GMT", b"Tue, 14 Nov 2023 22:14:20 GMT" + b" " * 40 + b"x",
     ],
 )  # fmt: skip
@@ -221,6 +221,37 @@ def test_what_cannot_be_read_asks_for_nothing(text: bytes) -> None:
 )
 def test_of_several_values_the_longest_counts_and_what_cannot_be_read_says_nothing(values: bytes) -> None:
     assert wait_ms(values) == 60_000
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        b"60, 60", b"60,0", b"0, 60", b"60,", b", 60", b"30 , 60\t, 0", b"soon, 60", b"0\n30, 60\n1",
+        FUTURE + b", " + FUTURE, FUTURE + b",Tue, 14 Nov 2023 22:13:50 GMT", b"30, " + FUTURE,
+        FUTURE + b",30", b"Tuesday, 14-Nov-23 22:14:20 GMT, 30", b"Tue Nov 14 22:14:20 2023, 30",
+    ],
+)  # fmt: skip
+def test_of_values_that_were_joined_on_the_way_the_longest_counts(joined: bytes) -> None:
+    assert wait_ms(joined) == 60_000
+
+
+@given(
+    st.lists(
+        st.integers(0, 3_000_000).map(lambda seconds: b"%d" % seconds)
+        | st.sampled_from([FUTURE, b"Tuesday, 14-Nov-23 22:15:20 GMT", b"Tue Nov 14 22:16:20 2023", b"soon"]),
+        min_size=1,
+        max_size=16,
+    ),
+    st.sampled_from([b",", b", ", b" ,", b"\n"]),
+)
+def test_joined_values_ask_for_as_long_as_the_longest_of_them(values: list[bytes], between: bytes) -> None:
+    assert wait_ms(between.join(values)) == max(wait_ms(value) for value in values)
+
+
+def test_of_thousands_of_values_no_more_than_the_first_32_are_read() -> None:
+    assert wait_ms(b"0," * 31 + b"60") == 60_000
+    assert wait_ms(b"0," * 32 + b"60") == 0
+    assert wait_ms(b"60," * 20_000) == 60_000
 
 
 def test_no_header_asks_for_nothing() -> None:
