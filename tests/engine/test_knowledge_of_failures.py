@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connector.core.breaker import Breaker, BreakerRules
-from connector.core.disabling import DisableRules
+from connector.core.disabling import NEVER_MS, Disabled, DisableRules
 from connector.core.sharing import EndpointNews, decode, digest_of, encode
 from connector.engine.exclusion import ANSWERED_MS
 from tests.support.team import DISABLE, RULES, Team
@@ -185,6 +185,20 @@ async def test_who_stops_tells_of_a_success_that_it_has_just_had():
     assert isinstance(news, EndpointNews)
     assert news.failed_attempts == 0
     assert news.succeeded_at_ms >= team.sender.accepted[0].at_ms
+
+
+@virtual
+async def test_a_run_is_told_on_while_it_may_disable_and_not_of_what_is_disabled():
+    team = Team()
+    await team.start(subscription("a"), subscription("b"))
+    a, b = team.lanes("a")[0], team.lanes("b")[0]
+    b.disabled = Disabled(since_ms=1_000, why="", probes_at_ms=NEVER_MS)
+
+    for lane in (a, b):
+        lane.failures.failed(1_000)
+    await asyncio.sleep(3)
+
+    assert (team.told("a"), team.told("b")) == (1, 0)
 
 
 @virtual
