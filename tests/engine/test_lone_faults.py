@@ -16,6 +16,7 @@ from tests.support.own_faults import (
     everybody,
     no_descriptor,
     not_admitted,
+    posts_to,
     proxy_down,
     resting,
     started,
@@ -78,6 +79,23 @@ def test_what_fails_for_few_alone_is_billed_to_nobody_for_a_quarter_of_an_hour_a
         assert world.problems() == []
 
     scenario()
+
+
+@virtual
+async def test_one_in_doubt_is_sent_what_waits_for_it_at_once():
+    world = started(*map(through, IDS))
+    world.behave("s0", not_admitted)
+    for _ in range(QUARTER_S):
+        world.fill(1)
+        await asyncio.sleep(1)
+    before = posts_to(world, "s0")
+
+    for _ in range(15):
+        world.fill(1)
+        await asyncio.sleep(1)
+
+    assert len(world.log.said(SAID)) == 1
+    assert posts_to(world, "s0") - before >= 5
 
 
 @virtual

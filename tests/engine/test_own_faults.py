@@ -18,6 +18,7 @@ from tests.support.own_faults import (
     no_descriptor,
     no_tunnel,
     not_admitted,
+    posts_to,
     proxy_down,
     resting,
     started,
@@ -88,7 +89,7 @@ async def test_the_hold_is_told_as_it_is_now_and_logged_once():
     assert "does not answer" in world.worker.held()["sending"]
 
     everybody(world, not_admitted)
-    await asyncio.sleep(10)
+    await asyncio.sleep(6)
 
     assert "it answers 407" in world.worker.held()["sending"]
     assert len(world.log.said("nothing can be sent: intake holds, probing")) == 1
@@ -244,6 +245,21 @@ async def test_the_rest_of_a_way_ends_when_its_proxy_answers_whatever_it_says():
 
     assert world.worker.held() == {}
     assert resting(world) == set()
+
+
+@virtual
+async def test_the_first_probe_that_comes_about_ends_the_rest_of_all_by_its_way():
+    world = started(*map(through, IDS[:3]))
+    everybody(world, proxy_down)
+    world.fill(10)
+    await asyncio.sleep(10)
+    before = posts_to(world, "s0")
+
+    everybody(world, replies(200))
+    world.behave("s0", lambda _: (0.0, Failure("proxy", "refused")))  # before the others come about
+    await asyncio.sleep(6)
+
+    assert posts_to(world, "s0") > before
 
 
 @virtual

@@ -48,6 +48,10 @@ def attempts_told(world: World) -> int:
     return sum(one.trail.attempt for one in letters if isinstance(one, Decoded))
 
 
+def posts_to(world: World, id_: str) -> int:
+    return sum(post.url == f"https://{id_}.example/hooks" for post in world.sender.posts)
+
+
 def resting(world: World) -> set[str]:
     """The subscriptions whose hosts have no place."""
     return {lane.subscription.id for lane in world.worker.lanes if lane.host.is_at_rest}
