@@ -18,6 +18,8 @@ from tests.support.virtual_time import run_virtual, virtual
 from tests.support.world import POSTS, Behaviour, Post, World, hangs, limits, replies, subscription
 
 HOSTS = 12
+TIERS_MS = [5_000, 30_000, 300_000]
+HOLDS = "nothing can be sent: intake holds, probing"
 RULES = BreakerRules(failures_to_open=5, cool_down_ms=30_000, cool_down_max_ms=240_000)
 
 
@@ -53,6 +55,24 @@ def everybody(world: World, behaviour: Behaviour, *, but: int = 0) -> None:
         world.behave(f"s{n}", behaviour)
 
 
+async def holding(failing: Behaviour = refused, *, events: int, for_s: float) -> World:
+    """A world that holds: so many events came so many seconds ago, and nobody can be reached."""
+    world = await with_proven_hosts()
+    everybody(world, failing)
+    world.fill(events)
+    await asyncio.sleep(for_s)
+    assert list(world.worker.held()) == ["sending"]
+    return world
+
+
+async def assert_never_holds(world: World) -> None:
+    """Not in a minute in which five events come each second."""
+    for _ in range(60):
+        world.fill(5)
+        await asyncio.sleep(1)
+        assert world.worker.held() == {}
+
+
 @pytest.mark.parametrize("failing", [no_name, refused, swallowed])
 def test_when_nobody_can_be_reached_all_holds_and_goes_on_with_the_first_success(failing: Behaviour):
     async def scenario() -> None:
@@ -83,27 +103,19 @@ def test_when_nobody_can_be_reached_all_holds_and_goes_on_with_the_first_success
 
 @virtual
 async def test_nothing_is_counted_while_it_holds():
-    world = await with_proven_hosts()
-    everybody(world, refused)
-    world.fill(100)
-    await asyncio.sleep(60)
+    world = await holding(events=100, for_s=60)
 
     letters = world.cluster.tier_letters()
     trails = [decoded.trail for one in letters if isinstance(decoded := decode(one.headers), Decoded)]
     assert len(trails) == len(letters)
-    held_at_s = world.log.said("nothing can be sent: intake holds, probing")
-    assert len(held_at_s) == 1
+    assert len(world.log.said(HOLDS)) == 1
     # What failed before nine in ten had is an ordinary failure.
     assert sum(one.attempt for one in trails) <= 2 * HOSTS
 
 
 @virtual
 async def test_the_probes_go_to_other_hosts_each_time():
-    world = await with_proven_hosts()
-    everybody(world, refused)
-    world.fill(100)
-    await asyncio.sleep(5)
-    assert world.worker.held()
+    world = await holding(events=100, for_s=5)
 
     await asyncio.sleep(20)
 
@@ -112,11 +124,7 @@ async def test_the_probes_go_to_other_hosts_each_time():
 
 @virtual
 async def test_hosts_that_died_on_the_way_do_not_keep_the_hold_when_others_are_back():
-    world = await with_proven_hosts()
-    everybody(world, refused)
-    world.fill(100)
-    await asyncio.sleep(10)
-    assert world.worker.held()
+    world = await holding(events=100, for_s=10)
 
     everybody(world, replies(200), but=4)  # s0 to s3 stay dead
     await asyncio.sleep(15)
@@ -126,18 +134,14 @@ async def test_hosts_that_died_on_the_way_do_not_keep_the_hold_when_others_are_b
 
 @virtual
 async def test_a_hold_ends_after_a_quarter_of_an_hour_and_failures_are_ordinary_then():
-    world = await with_proven_hosts()
-    everybody(world, refused)
-    world.fill(20)
-    await asyncio.sleep(890)
-    assert world.worker.held()
+    world = await holding(events=20, for_s=890)
 
     await asyncio.sleep(30)
     assert world.worker.held() == {}
     await asyncio.sleep(1_200)
 
     assert world.worker.accounts.to_tiers.total() > 0
-    assert len(world.log.said("nothing can be sent: intake holds, probing")) == 1
+    assert len(world.log.said(HOLDS)) == 1
 
 
 @virtual
@@ -158,11 +162,7 @@ async def test_breakers_that_the_outage_opened_are_forgiven():
 
 @virtual
 async def test_breakers_that_others_opened_in_the_same_outage_are_forgiven_too():
-    world = await with_proven_hosts()
-    everybody(world, refused)
-    world.fill(100)
-    await asyncio.sleep(2)
-    assert world.worker.held()
+    world = await holding(events=100, for_s=2)
     now_ms = world.clock.now_ms()
     told = BreakerSnapshot(
         state="open", until_ms=now_ms + 240_000, cool_down_ms=240_000, failures=9, why="connect",
@@ -184,10 +184,8 @@ async def test_breakers_that_others_opened_in_the_same_outage_are_forgiven_too()
 async def test_one_dead_endpoint_never_holds_even_if_it_is_the_only_one():
     world = await with_proven_hosts(1)
     everybody(world, refused)
-    for _ in range(60):
-        world.fill(5)
-        await asyncio.sleep(1)
-        assert world.worker.held() == {}
+
+    await assert_never_holds(world)
 
     assert world.committed(POSTS) > 200
 
@@ -196,10 +194,8 @@ async def test_one_dead_endpoint_never_holds_even_if_it_is_the_only_one():
 async def test_three_partners_gone_for_good_never_hold():
     world = await with_proven_hosts(3)
     everybody(world, no_name)
-    for _ in range(60):
-        world.fill(5)
-        await asyncio.sleep(1)
-        assert world.worker.held() == {}
+
+    await assert_never_holds(world)
 
     assert world.committed(POSTS) > 200
 
@@ -208,19 +204,13 @@ async def test_three_partners_gone_for_good_never_hold():
 async def test_endpoints_that_hang_are_no_outage():
     world = await with_proven_hosts()
     everybody(world, hangs)
-    for _ in range(60):
-        world.fill(5)
-        await asyncio.sleep(1)
-        assert world.worker.held() == {}
+
+    await assert_never_holds(world)
 
 
 @virtual
 async def test_what_waited_out_the_hold_is_not_diverted_for_having_waited():
-    world = await with_proven_hosts()
-    everybody(world, refused)
-    world.fill(100)
-    await asyncio.sleep(60)
-    assert world.worker.held()
+    world = await holding(events=100, for_s=60)
     before = world.worker.accounts.diverted.copy()
 
     everybody(world, replies(200, after_s=0.05))
@@ -252,11 +242,7 @@ async def test_a_partition_that_is_revoked_during_the_hold_leaves_in_time_and_re
 
 @virtual
 async def test_what_fails_of_a_leaving_partition_goes_to_a_tier_without_being_counted():
-    world = await with_proven_hosts()
-    everybody(world, swallowed)
-    world.fill(60)
-    await asyncio.sleep(4)
-    assert world.worker.held()
+    world = await holding(swallowed, events=60, for_s=4)
 
     await world.source.revoke(POSTS, budget_ms=10_000)
 
@@ -266,11 +252,7 @@ async def test_what_fails_of_a_leaving_partition_goes_to_a_tier_without_being_co
 
 @virtual
 async def test_a_stop_during_the_hold_ends_in_time_and_loses_nothing():
-    world = await with_proven_hosts()
-    everybody(world, swallowed)
-    world.fill(60)
-    await asyncio.sleep(10)
-    assert world.worker.held()
+    world = await holding(swallowed, events=60, for_s=10)
 
     started_s = asyncio.get_running_loop().time()
     await world.worker.stop()
@@ -287,14 +269,10 @@ async def test_a_stop_during_the_hold_ends_in_time_and_loses_nothing():
 
 @virtual
 async def test_what_fails_during_the_hold_is_parked_if_its_subscription_was_paused_meanwhile():
-    world = await with_proven_hosts()
-    everybody(world, swallowed)
-    world.fill(30)
-    await asyncio.sleep(4)
-    assert world.worker.held()
+    world = await holding(swallowed, events=30, for_s=4)
 
     paused = [subscription("s0", paused=True), *subscriptions()[1:]]
-    world.worker.view(paused, [5_000, 30_000, 300_000])
+    world.worker.view(paused, TIERS_MS)
     await asyncio.sleep(5)
     lane = world.worker.lanes.get("s0")
     assert lane is not None
@@ -308,13 +286,9 @@ async def test_what_fails_during_the_hold_is_parked_if_its_subscription_was_paus
 
 @virtual
 async def test_what_fails_during_the_hold_goes_to_a_tier_if_its_subscription_was_removed_meanwhile():
-    world = await with_proven_hosts()
-    everybody(world, swallowed)
-    world.fill(30)
-    await asyncio.sleep(4)
-    assert world.worker.held()
+    world = await holding(swallowed, events=30, for_s=4)
 
-    world.worker.view(subscriptions()[1:], [5_000, 30_000, 300_000])
+    world.worker.view(subscriptions()[1:], TIERS_MS)
     await asyncio.sleep(5)
     everybody(world, replies(200))
     await asyncio.sleep(1_500)
@@ -340,7 +314,6 @@ async def test_a_lane_that_was_asked_to_stay_away_is_no_probe():
 
 
 TYPES = 10
-TIERS_MS = [5_000, 30_000, 300_000]
 
 
 def of_own_types() -> list[Subscription]:
@@ -441,17 +414,14 @@ async def test_one_reachable_host_of_twelve_does_not_make_holds_come_and_go():
         world.fill(1)
         await asyncio.sleep(10)
 
-    assert len(world.log.said("nothing can be sent: intake holds, probing")) <= 1
+    assert len(world.log.said(HOLDS)) <= 1
     assert world.worker.held() == {}
     assert world.accepted("s0") == 153
 
 
 @virtual
 async def test_an_outage_after_one_that_was_overcome_holds_again():
-    world = await with_proven_hosts()
-    everybody(world, refused)
-    world.fill(20)
-    await asyncio.sleep(30)
+    world = await holding(events=20, for_s=30)
     everybody(world, replies(200))
     await asyncio.sleep(60)
     assert world.worker.held() == {}
@@ -465,11 +435,8 @@ async def test_an_outage_after_one_that_was_overcome_holds_again():
 
 @virtual
 async def test_the_only_three_partners_that_are_left_and_gone_for_good_hold_for_a_quarter_of_an_hour_once():
-    world = await with_proven_hosts()
-    everybody(world, refused)
-    world.fill(20)
-    await asyncio.sleep(2)
-    world.worker.view(subscriptions(3), [5_000, 30_000, 300_000])
+    world = await holding(events=20, for_s=2)
+    world.worker.view(subscriptions(3), TIERS_MS)
     await asyncio.sleep(880)
     assert world.worker.held()
 
@@ -477,7 +444,7 @@ async def test_the_only_three_partners_that_are_left_and_gone_for_good_hold_for_
         world.fill(1)
         await asyncio.sleep(10)
 
-    assert len(world.log.said("nothing can be sent: intake holds, probing")) == 1
+    assert len(world.log.said(HOLDS)) == 1
     assert world.worker.held() == {}
     assert world.committed(POSTS) > 150
 
