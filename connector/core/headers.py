@@ -90,14 +90,10 @@ def encode(trail: Trail | PoisonTrail, source_headers: Headers) -> list[tuple[st
     """The headers of a letter. Texts from strangers are cut to their limits; the history loses its
     oldest entries first; the source's headers are never cut.
 
-    Half of the endpoints may be dead, and then this is run for every second record: it adds header by
-    header to one list.
+    Half of the endpoints may be dead, and then this is run for every second record: what each letter has is
+    one list, since a call for each header would cost more than all the rest.
     """
-    headers: list[tuple[str, bytes | None]] = [("webhook.v", _VERSION_BYTES)]
-    if isinstance(trail, Trail):
-        _add_trail(headers.append, trail)
-    else:
-        _add_poison(headers.append, trail)
+    headers = _of_trail(trail) if isinstance(trail, Trail) else _of_poison(trail)
     if trail.pointer is not None:
         _add_pointer(headers.append, trail.pointer)
     if isinstance(trail, PoisonTrail) or trail.reason:
@@ -113,14 +109,18 @@ def encode(trail: Trail | PoisonTrail, source_headers: Headers) -> list[tuple[st
 _Add = Callable[[tuple[str, bytes | None]], None]
 
 
-def _add_trail(add: _Add, trail: Trail) -> None:
-    add(("webhook.subscription-id", _bytes(trail.subscription_id)))
-    add(("webhook.event-id", _bytes(trail.event_id)))
-    add(("webhook.event-type", _bytes(trail.event_type[:EVENT_TYPE_CHARS_MAX])))
-    _add_origin(add, trail.origin)
-    add(("webhook.attempt", _bytes(trail.attempt)))
-    add(("webhook.hop", _bytes(trail.hop)))
-    add(("webhook.generation", _bytes(trail.generation)))
+def _of_trail(trail: Trail) -> list[tuple[str, bytes | None]]:
+    headers: list[tuple[str, bytes | None]] = [
+        ("webhook.v", _VERSION_BYTES),
+        ("webhook.subscription-id", trail.subscription_id.encode()),
+        ("webhook.event-id", trail.event_id.encode("utf-8", "replace")),
+        ("webhook.event-type", trail.event_type[:EVENT_TYPE_CHARS_MAX].encode("utf-8", "replace")),
+        *_of_origin(trail.origin),
+        ("webhook.attempt", b"%d" % trail.attempt),
+        ("webhook.hop", b"%d" % trail.hop),
+        ("webhook.generation", b"%d" % trail.generation),
+    ]
+    add = headers.append
     if trail.not_before_ms:
         add(("webhook.not-before-ms", _bytes(trail.not_before_ms)))
     if trail.first_attempt_ms:
@@ -141,25 +141,33 @@ def _add_trail(add: _Add, trail: Trail) -> None:
         add(("webhook.reason", _bytes(trail.reason)))
     if trail.snippet:
         add(("webhook.snippet", _bytes(trail.snippet[:SNIPPET_CHARS_MAX])))
+    return headers
 
 
-def _add_poison(add: _Add, trail: PoisonTrail) -> None:
-    _add_origin(add, trail.origin)
-    add(("webhook.reason", b"poison"))
-    add(("webhook.error-class", _bytes(trail.code)))
-    add(("webhook.failed-at-ms", _bytes(trail.failed_at_ms)))
+def _of_poison(trail: PoisonTrail) -> list[tuple[str, bytes | None]]:
+    headers: list[tuple[str, bytes | None]] = [
+        ("webhook.v", _VERSION_BYTES),
+        *_of_origin(trail.origin),
+        ("webhook.reason", b"poison"),
+        ("webhook.error-class", _bytes(trail.code)),
+        ("webhook.failed-at-ms", _bytes(trail.failed_at_ms)),
+    ]
     if trail.detail:
-        add(("webhook.detail", _bytes(trail.detail[:DETAIL_CHARS_MAX])))
+        headers.append(("webhook.detail", _bytes(trail.detail[:DETAIL_CHARS_MAX])))
+    return headers
 
 
-def _add_origin(add: _Add, origin: Origin) -> None:
-    add(("webhook.topic", _bytes(origin.topic)))
-    add(("webhook.partition", _bytes(origin.partition)))
-    add(("webhook.offset", _bytes(origin.offset)))
+def _of_origin(origin: Origin) -> list[tuple[str, bytes | None]]:
+    headers: list[tuple[str, bytes | None]] = [
+        ("webhook.topic", origin.topic.encode()),
+        ("webhook.partition", b"%d" % origin.partition),
+        ("webhook.offset", b"%d" % origin.offset),
+    ]
     if origin.topic_id:
-        add(("webhook.topic-id", _bytes(origin.topic_id)))
+        headers.append(("webhook.topic-id", origin.topic_id.encode()))
     if origin.timestamp_ms >= 0:
-        add(("webhook.timestamp-ms", _bytes(origin.timestamp_ms)))
+        headers.append(("webhook.timestamp-ms", b"%d" % origin.timestamp_ms))
+    return headers
 
 
 def _add_pointer(add: _Add, pointer: Pointer) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from connector.core.units import format_duration_ms, parse_duration_ms
 
@@ -27,6 +28,7 @@ class BadTopicName(ValueError):
 # ── our own topics ──────────────────────────────────────────────────────────────────────────────
 
 
+@lru_cache(maxsize=256)  # asked for every letter
 def tier_topic(prefix: str, delay_ms: int) -> str:
     return f"{prefix}.retry.{format_duration_ms(delay_ms)}"
 

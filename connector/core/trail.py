@@ -148,8 +148,26 @@ class Trail:
     def to_tier(self, *, not_before_ms: int, standstill_ms: int = 0) -> Trail:
         """As written to a tier. ``standstill_ms`` is how long it will wait there for a fault of our
         own: its age does not grow by that."""
-        first_attempt_ms = self.first_attempt_ms and self.first_attempt_ms + standstill_ms
-        return replace(self, hop=self.hop + 1, not_before_ms=not_before_ms, first_attempt_ms=first_attempt_ms)
+        return Trail(  # every letter comes by here: spelled out, since replace() takes three times as long
+            subscription_id=self.subscription_id,
+            event_id=self.event_id,
+            event_type=self.event_type,
+            origin=self.origin,
+            attempt=self.attempt,
+            hop=self.hop + 1,
+            generation=self.generation,
+            not_before_ms=not_before_ms,
+            first_attempt_ms=self.first_attempt_ms and self.first_attempt_ms + standstill_ms,
+            failed_at_ms=self.failed_at_ms,
+            error_class=self.error_class,
+            status=self.status,
+            detail=self.detail,
+            body_sha256=self.body_sha256,
+            history=self.history,
+            reason=self.reason,
+            snippet=self.snippet,
+            pointer=self.pointer,
+        )
 
     def dead(self, reason: Reason, *, reply_body: bytes = b"", detail: str = "") -> Trail:
         """As written to the dead letters. ``detail`` replaces the last failure's where one is given."""
