@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Protocol, cast
 
 from connector.core.outcome import Reply
+from connector.webhook.early_reply import may_be_early
 from connector.webhook.exchange import Exchange
 from connector.webhook.origin import Origin
 from connector.webhook.reply import ReplyFault, ReplyReader
@@ -21,7 +22,7 @@ class ConnectionOwner(Protocol):
     """What a :class:`Connection` tells; it carries no exchange any more when it does."""
 
     def replied(self, connection: Connection, exchange: Exchange, reply: Reply) -> None:
-        """The reply is whole. ``connection.may_reuse`` says whether it can carry another exchange."""
+        """The reply is whole. ``connection.may_reuse_after`` says whether it can carry another exchange."""
 
     def faulted(self, exchange: Exchange, fault: ReplyFault) -> None:
         """What came is not a reply. Its connection is being closed."""
@@ -99,12 +100,13 @@ class Connection(asyncio.Protocol):
         """Whether any byte of a reply has come for the exchange now or last carried."""
         return self._reader.read_bytes > 0
 
-    @property
-    def may_reuse(self) -> bool:
-        """Whether the last reply was read cleanly to its end, the request was sent to its end, and the
-        receiver keeps the connection."""
+    def may_reuse_after(self, exchange: Exchange, reply: Reply) -> bool:
+        """Whether the last reply was read cleanly to its end, the receiver has read the request to its end,
+        as far as can be told, and it keeps the connection."""
         assert self._transport is not None
-        return self._reader.may_reuse and not self._transport.get_write_buffer_size()
+        return self._reader.may_reuse and not may_be_early(
+            self._transport, request_bytes=len(exchange.request), status=reply.status
+        )
 
     # What follows is called by the event loop.
 

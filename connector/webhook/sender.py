@@ -181,7 +181,7 @@ class WebhookSender:
 
     def replied(self, connection: Connection, exchange: Exchange, reply: Reply) -> None:
         """See :class:`~connector.webhook.connection.ConnectionOwner`."""
-        if connection.may_reuse:
+        if connection.may_reuse_after(exchange, reply):
             connection.restart()
             self._put_to_use(connection)
         else:

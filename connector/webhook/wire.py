@@ -18,6 +18,7 @@ from typing import Any, cast
 import httpcore
 
 from connector.core.outcome import Reply
+from connector.webhook.early_reply import may_be_early
 from connector.webhook.frames import FrameFilter
 from connector.webhook.reply import KnownReply, ReplyFault, ReplyReader
 
@@ -53,6 +54,7 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._reader: ReplyReader | None = None
         self._frames: FrameFilter | None = None
         self._going_away: Callable[[int], None] | None = None
+        self._request_bytes = 0  # written of the request that is now or was last under way over HTTP/1.1
         self._is_expecting = False
         self._is_full = False
         self._is_paused = False
@@ -119,6 +121,7 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         """A request is about to be written over HTTP/1.1."""
         assert self._reader is not None
         self._reader.restart()
+        self._request_bytes = 0
         self.reply = None
         self._is_expecting = True
 
@@ -134,13 +137,15 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     @property
     def may_reuse(self) -> bool:
-        """Whether the last reply was read cleanly to its end, the request was sent to its end, and the
-        receiver keeps the connection. Over HTTP/2, whether it is still there."""
+        """Whether the last reply was read cleanly to its end, the receiver has read the request to its end,
+        as far as can be told, and it keeps the connection. Over HTTP/2, whether it is still there."""
         if self.has_ended or self._transport is None or self._transport.is_closing():
             return False
         if self._reader is None:
             return True
-        return self._reader.may_reuse and not self._unread and not self._transport.get_write_buffer_size()
+        if not self._reader.may_reuse or self._unread or self.reply is None:
+            return False
+        return not may_be_early(self._transport, request_bytes=self._request_bytes, status=self.reply.status)
 
     # What follows is called by httpcore.
 
@@ -170,6 +175,7 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         a reply may have come before it, and who reads is told of the end."""
         if buffer and not self.has_ended:
             self.transport.write(buffer)
+            self._request_bytes += len(buffer)
             if self._frames is not None:
                 self._frames.sent(len(buffer))
         while self._is_full and not self.has_ended and not (self._reader is not None and self._unread):

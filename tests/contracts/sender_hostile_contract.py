@@ -17,7 +17,7 @@ import pytest
 
 from connector.core.outcome import Failure, Reply
 from tests.support.posting import LATE_MS, MakeSender, kind, post
-from tests.support.raw_receiver import Peer, always, ok, receiving
+from tests.support.raw_receiver import Peer, always, answering_early, ok, receiving
 
 MEMORY_BYTES_MAX = 2_000_000
 """What one reply may cost at its peak, the receiver's own buffers in the same process included."""
@@ -352,23 +352,33 @@ class HostileContract:
 
         assert (kind(first), kind(second), receiver.accepted) == ("http-200", "http-200", 2)
 
-    async def test_a_connection_whose_reply_came_before_the_request_was_sent_is_not_used_again(
-        self, make_sender: MakeSender
+    @pytest.mark.parametrize(
+        ("status", "body_bytes"), [(413, 1_000_000), (413, 30_000_000), (401, 30_000_000), (200, 30_000_000)]
+    )
+    async def test_a_connection_whose_reply_came_before_the_request_was_read_is_not_used_again(
+        self, make_sender: MakeSender, status: int, body_bytes: int
     ) -> None:
         sender = make_sender()
-
-        async def behave(peer: Peer) -> None:
-            if peer.index == 0:
-                await peer.request_begun()
-                await peer.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
-                await asyncio.get_running_loop().create_future()
-            await always(ok())(peer)
-
-        async with receiving(behave) as receiver:
-            first = await post(sender, receiver.url(), b"x" * 30_000_000)
+        async with receiving(answering_early(status)) as receiver:
+            first = await post(sender, receiver.url(), b"x" * body_bytes)
             second = await post(sender, receiver.url())
 
-        assert (kind(first), kind(second)) == ("http-413", "http-200")
+        assert (kind(first), kind(second)) == (f"http-{status}", "http-200")
+
+    @pytest.mark.parametrize(
+        ("status", "body_bytes", "accepted"),
+        [(200, 3_000_000, 1), (299, 3_000_000, 1), (404, 65_000, 1), (404, 66_000, 2), (302, 3_000_000, 2)],
+    )
+    async def test_after_a_large_request_that_was_not_accepted_a_connection_is_not_used_again(
+        self, make_sender: MakeSender, status: int, body_bytes: int, accepted: int
+    ) -> None:
+        sender = make_sender()
+        answer = b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status
+        async with receiving(always(answer)) as receiver:
+            outcomes = [kind(await post(sender, receiver.url(), b"x" * body_bytes)) for _ in range(2)]
+
+        assert outcomes == [f"http-{status}"] * 2
+        assert receiver.accepted == accepted
 
     @pytest.mark.parametrize("is_reset", [False, True], ids=["end", "reset"])
     async def test_a_kept_connection_that_closes_without_a_byte_is_replaced_once(

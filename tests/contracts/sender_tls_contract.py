@@ -17,7 +17,7 @@ from connector.core.subscription import TlsIdentity
 from connector.engine.ports import UnusableIdentity
 from connector.webhook.identity import read_identity
 from tests.support.posting import LATE_MS, FixedLookup, MakeSender, kind, post
-from tests.support.raw_receiver import Peer, always, ok, receiving
+from tests.support.raw_receiver import Peer, always, answering_early, ok, receiving
 
 SERVER_HELLO_1_1 = bytes.fromhex("160302002a" "02000026" "0302" + "00" * 32 + "00" "002f" "00")
 """What a server answers that knows nothing later than TLS 1.1; no OpenSSL of today would."""
@@ -148,6 +148,29 @@ class TlsContract:
             outcomes = [kind(await post(sender, receiver.url())) for _ in range(5)]
 
         assert outcomes == ["http-200"] * 5
+
+    @pytest.mark.parametrize(
+        ("status", "body_bytes"), [(413, 1_000_000), (413, 30_000_000), (200, 30_000_000)]
+    )
+    async def test_a_tls_connection_whose_reply_came_before_the_request_was_read_is_not_used_again(
+        self, make_sender: MakeSender, authority: trustme.CA, ca_file: str, status: int, body_bytes: int
+    ) -> None:
+        sender = make_sender(extra_ca_file=ca_file)
+        async with receiving(answering_early(status), server_tls(authority, "127.0.0.1")) as receiver:
+            first = await post(sender, receiver.url(), b"x" * body_bytes)
+            second = await post(sender, receiver.url())
+
+        assert (kind(first), kind(second)) == (f"http-{status}", "http-200")
+
+    async def test_a_tls_connection_is_used_again_after_a_large_request_that_was_accepted(
+        self, make_sender: MakeSender, authority: trustme.CA, ca_file: str
+    ) -> None:
+        sender = make_sender(extra_ca_file=ca_file)
+        async with receiving(always(ok()), server_tls(authority, "127.0.0.1")) as receiver:
+            outcomes = [kind(await post(sender, receiver.url(), b"x" * 3_000_000)) for _ in range(3)]
+
+        assert outcomes == ["http-200"] * 3
+        assert receiver.accepted == 1
 
     async def test_the_deadline_covers_the_tls_handshake(self, make_sender: MakeSender) -> None:
         sender = make_sender()

@@ -146,3 +146,17 @@ def always(data: bytes) -> Behaviour:
             await peer.send(data)
 
     return behave
+
+
+def answering_early(status: int) -> Behaviour:
+    """Over the first connection, answer as soon as a request begins, read no more, and keep it; over others
+    answer all as they should be."""
+
+    async def behave(peer: Peer) -> None:
+        if peer.index == 0:
+            await peer.request_begun()
+            await peer.send(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
+            await asyncio.get_running_loop().create_future()
+        await always(ok())(peer)
+
+    return behave
