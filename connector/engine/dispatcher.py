@@ -113,10 +113,9 @@ class Dispatcher:
         """Whether another record's deliveries may be taken. Once full, there is room again at three
         quarters, so that pumps are not woken for every single place. There is none while the fault is
         ours."""
-        letters = len(self._outbox.outgoing)
-        if (letters and self._outbox.blocked) or self._watch.why:
+        if self._outbox.is_blocked or self._watch.why:
             return False
-        in_hand = self._places.waiting + len(self._places.flying) + letters
+        in_hand = self._places.waiting + len(self._places.flying) + len(self._outbox.outgoing)
         bound = self._in_hand_max * 3 // 4 if self._is_full else self._in_hand_max
         self._is_full = in_hand >= bound
         return not self._is_full

@@ -38,13 +38,12 @@ class Flow:
     ``fetched_ms`` (monotonic) is when the last of the carry was fetched, ``wake_ms`` when its head is due
     (monotonic; 0: now). ``held`` says why an operator must look before this partition goes on; empty
     when it flows. ``poison_run`` counts poison records in a row, ``still_looks`` looks at
-    a full window in a row between which nothing was admitted; ``overtake_ms`` (monotonic) is when those
-    that hold up a nearly full one are looked for again.
+    a full window in a row between which nothing was admitted.
     """
 
     __slots__ = (
         "carry", "commits", "end_offset", "epoch", "fetched_ms", "held", "is_draining", "is_paused",
-        "leader_epoch", "ledger", "overtake_ms", "poison_run", "still_looks", "tp", "wake_ms",
+        "leader_epoch", "ledger", "poison_run", "still_looks", "tp", "wake_ms",
     )  # fmt: skip
 
     def __init__(self, assignment: Assignment) -> None:
@@ -62,5 +61,4 @@ class Flow:
         self.poison_run = 0
         self.is_paused = False
         self.still_looks = 0
-        self.overtake_ms = 0
         self.is_draining = False

@@ -18,7 +18,8 @@ from connector.engine.flow import Flow, FlowLimits
 FEW = 20
 """One of so many records of a full window may be open: then the others wait for these few."""
 OVERTAKE_EVERY_MS = 100
-"""In which a busy partition takes what is left of its window."""
+"""In which a busy partition takes what is left of its window. All partitions are looked at together: to find
+what waits of their records takes a look at every lane."""
 LOOKS_MAX = 20
 """For how many looks a full window may stay as it is before all in it is diverted: 5 s."""
 
@@ -45,15 +46,17 @@ class HeadOfLine:
         self._relief = relief
         self._limits = limits
         self._nearly_full = limits.window_records_max * 9 // 10
+        self._looks_ms = 0
 
-    def is_pressed(self, flow: Flow, now_ms: int) -> bool:
-        """Whether the window is nearly full of records, and was not relieved just now (monotonic)."""
-        return flow.ledger.window >= self._nearly_full and now_ms >= flow.overtake_ms
+    def is_to_look(self, now_ms: int) -> bool:
+        """Whether it is time (monotonic) for :meth:`overtake`."""
+        return now_ms >= self._looks_ms
 
-    def overtake(self, flow: Flow, now_ms: int) -> None:
-        """Divert the few that a nearly full window will soon wait for."""
-        flow.overtake_ms = now_ms + OVERTAKE_EVERY_MS
-        if stragglers := flow.ledger.stragglers():
+    def overtake(self, flows: Iterable[Flow], now_ms: int) -> None:
+        """Divert the few that windows which are nearly full of records will soon wait for."""
+        self._looks_ms = now_ms + OVERTAKE_EVERY_MS
+        pressed = (flow.ledger for flow in flows if flow.ledger.window >= self._nearly_full)
+        if stragglers := [ticket for ledger in pressed for ticket in ledger.stragglers()]:
             self._relief.abandon_suspects(stragglers, _WHY)
 
     def stuck(self, flows: Iterable[Flow]) -> list[Flow]:

@@ -95,6 +95,11 @@ class Outbox:
         self.tiers: tuple[int, ...] = ()
 
     @property
+    def is_blocked(self) -> bool:
+        """Whether the connector's own topics cannot be written. Asked for every record."""
+        return bool(self._blocking)
+
+    @property
     def blocked(self) -> str:
         """Why the connector's own topics cannot be written, while they cannot; empty otherwise."""
         return next(iter(self._blocking.values()), "")

@@ -124,12 +124,13 @@ class Turns:
         is_full = bool(self.held)
         # Read once: between two readings a flow could fall due for the one and not for the other.
         now_ms = self._clock.monotonic_ms()
-        for flow in self._with_carry(now_ms):
+        flows = self._with_carry(now_ms)
+        if self._head_of_line.is_to_look(now_ms) and self._downstream.has_room():
+            # Without room nothing is to be written instead of sent, either.
+            self._head_of_line.overtake(flows, now_ms)
+        for flow in flows:
             if budget == 0 or is_full:
                 break
-            if self._head_of_line.is_pressed(flow, now_ms) and self._downstream.has_room():
-                # Without room nothing is to be written instead of sent, either.
-                self._head_of_line.overtake(flow, now_ms)
             budget, is_full = self._advance(flow, budget)
         if is_full and not self.held:
             self._settlement.is_awaited = True
