@@ -101,8 +101,8 @@ class EgressSender:
 
     Settings as those of the fast sender, and:
 
-    - ``links_per_place_max`` (256): connections towards one receiver by one way; a HTTP/2 one carries up to
-      100 requests.
+    - ``links_per_place_max`` (256): connections towards one receiver by one way; a HTTP/2 one carries as
+      many requests as the receiver takes, at most 100.
     - ``requests_max`` (4,096) and ``sending_bytes_max`` (256 MiB): requests under way, those waiting for a
       connection included, and their bodies; beyond either the failure is ``resources``.
     """

@@ -11,23 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 import anyio._backends._asyncio  # noqa: F401  httpcore loads it when it first sends: no descriptor may be left then
-import h2.config
 import h2.errors
 import h2.events
 import h2.exceptions
 import httpcore
 
 from connector.core.outcome import Failure, Reply
+from connector.webhook.http2 import Http2
 from connector.webhook.place import Place
 from connector.webhook.proxy import forwarded_failure
 from connector.webhook.reply import REPLY_BYTES_MAX, SNIPPET_BYTES_MAX, with_one_more
 from connector.webhook.wire import Wire
-
-STREAMS_MAX = 100
-"""Requests at once over one HTTP/2 connection. httpcore allows no more; servers commonly allow 100 or 128."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,87 +35,27 @@ class Unprocessed:
     failure: Failure
 
 
-class _Http2(httpcore.AsyncHTTP2Connection):
-    """httpcore's, mended. ``left_unsent``: a receiver answered without having read the request."""
-
-    # httpcore lets replies without a status pass, as 200.
-    CONFIG = h2.config.H2Configuration(validate_inbound_headers=True)
-
-    left_unsent = False
-
-    async def catch_up(self, request: httpcore.Request) -> None:
-        """Read what came while nobody was listening. Raises what is wrong with it."""
-        wire = cast(Wire, self._network_stream)
-        while wire.has_unread:
-            await self._read_unless(lambda: not wire.has_unread, request)
-
-    async def _send_request_body(self, request: httpcore.Request, stream_id: int) -> None:
-        # httpcore's would wait for a window that never opens, or write to a stream that is no more.
-        try:
-            await super()._send_request_body(request, stream_id)
-        except _Answered:
-            self.left_unsent = True
-
-    async def _wait_for_outgoing_flow(self, request: httpcore.Request, stream_id: int) -> int:
-        while True:
-            if self._is_over(stream_id):
-                raise _Answered
-            flow_bytes = self._flow_bytes(stream_id)
-            if flow_bytes > 0:
-                return flow_bytes
-            await self._read_unless(
-                lambda: self._is_over(stream_id) or self._flow_bytes(stream_id) > 0, request
-            )
-
-    def _is_over(self, stream_id: int) -> bool:
-        return any(isinstance(event, _ENDS_OF_STREAM) for event in self._events[stream_id])
-
-    def _flow_bytes(self, stream_id: int) -> int:
-        flow_bytes: int = self._h2_state.local_flow_control_window(stream_id)
-        return min(flow_bytes, self._h2_state.max_outbound_frame_size)
-
-    async def _read_unless(self, is_enough: Callable[[], bool], request: httpcore.Request) -> None:
-        request.extensions["is_enough"] = is_enough
-        try:
-            await self._receive_events(request)
-        finally:
-            del request.extensions["is_enough"]
-
-    async def _read_incoming_data(self, request: httpcore.Request) -> list[h2.events.Event]:
-        # One reads for all. While we waited for our turn another may have read what we wait for, and the
-        # receiver may have no more to say until we go on.
-        is_enough = request.extensions.get("is_enough")
-        if is_enough is not None and is_enough():
-            return []
-        return await super()._read_incoming_data(request)
-
-
-class _Answered(Exception):
-    """Leaves the sending of a body that the receiver does not wait for."""
-
-
-_ENDS_OF_STREAM = (h2.events.StreamEnded, h2.events.StreamReset)
-
-
 class Link:
-    """``riders`` counts requests under way. A retired link takes no more; its pool closes it after the
-    last one."""
+    """``riders`` counts requests under way, that which it was opened for included; ``streams_max`` may be at
+    once, and ``limited`` is called when the receiver changes that. A retired link takes no more; its pool
+    closes it after the last one."""
 
     def __init__(self, place: Place, wire: Wire, *, is_http2: bool) -> None:
         self.place = place
         self.wire = wire
-        self.is_http2 = is_http2
         self.is_retired = False
         self.is_fresh = True
-        self.riders = 0
+        self.riders = 1
+        self.streams_max = 1
+        self.limited: Callable[[], None] | None = None
         self.opened_at_s = self.used_at_s = monotonic()
         self._before_bytes = 0
         self._streams: set[_Stream] = set()
         self._last_stream: int | None = None  # that will be answered, once the receiver has said so
-        self._http: _Http2 | httpcore.AsyncHTTP11Connection
+        self._http: Http2 | httpcore.AsyncHTTP11Connection
         if is_http2:
             wire.start_http2(self._going_away)
-            self._http = _Http2(place.origin, wire)
+            self._http = Http2(place.origin, wire, self._limited)
         else:
             wire.start_http1()
             self._http = httpcore.AsyncHTTP11Connection(place.origin, wire)
@@ -126,7 +63,7 @@ class Link:
     @property
     def has_room(self) -> bool:
         """Whether one more request may be sent over it now."""
-        return self.is_usable and self.riders < (STREAMS_MAX if self.is_http2 else 1)
+        return self.is_usable and self.riders < self.streams_max
 
     @property
     def is_usable(self) -> bool:
@@ -140,6 +77,20 @@ class Link:
         """Whether any byte of a reply has come to what is under way. Over HTTP/2 it may be another's."""
         return self.wire.received_bytes > self._before_bytes
 
+    async def begin(self) -> Failure | None:
+        """Called once, before all else. Returns why nothing can be sent over it, which is closed then, or
+        ``None``."""
+        if not isinstance(self._http, Http2):
+            return None
+        try:
+            await self._http.begin()
+        except BaseException as error:
+            self.wire.abort()
+            if isinstance(error, Exception):
+                return self._not_begun(error)
+            raise
+        return None
+
     async def carry(self, request: httpcore.Request) -> Reply | Failure | Unprocessed:
         """Send once. The caller has counted itself among the riders."""
         before_bytes = self._before_bytes = self.wire.received_bytes
@@ -148,7 +99,7 @@ class Link:
         if not was_fresh and (spoilt := await self._spoilt(request)) is not None:
             return spoilt
         try:
-            if isinstance(self._http, _Http2):
+            if isinstance(self._http, Http2):
                 return await self._carry_http2(self._http, request)
             return await self._carry_http1(request)
         except Exception as error:  # httpcore lets h2's, h11's and ours through, and ValueErrors of its own
@@ -162,7 +113,7 @@ class Link:
 
     async def _spoilt(self, request: httpcore.Request) -> Unprocessed | None:
         """Whether something came over the idle link that makes it useless, before anything is sent."""
-        if not isinstance(self._http, _Http2) or self.riders > 1 or not self.wire.has_unread:
+        if not isinstance(self._http, Http2) or self.riders > 1 or not self.wire.has_unread:
             return None
         try:
             await self._http.catch_up(request)
@@ -182,7 +133,7 @@ class Link:
             raise httpcore.RemoteProtocolError("the reply is not whole")
         return self._received(wire.reply, response)
 
-    async def _carry_http2(self, http: _Http2, request: httpcore.Request) -> Reply:
+    async def _carry_http2(self, http: Http2, request: httpcore.Request) -> Reply:
         stream = _Stream()
         request.extensions["trace"] = stream.trace
         self._streams.add(stream)
@@ -228,6 +179,11 @@ class Link:
             fields.get(b"content-type", b""),
         )
 
+    def _limited(self, streams_max: int) -> None:
+        self.streams_max = streams_max
+        if self.limited is not None:
+            self.limited()
+
     def _going_away(self, last_stream: int) -> None:
         """The receiver answers streams up to this one, and closes."""
         self.is_retired = True
@@ -248,6 +204,17 @@ class Link:
         headers = {name.lower(): value for name, value in response.headers}
         return forwarded_failure(reply, headers, proxy=proxy.name, where=self.place.host) or reply
 
+    def _not_begun(self, error: Exception) -> Failure:
+        """What an exception means that came before the receiver took requests."""
+        wire = self.wire
+        if wire.fault:
+            return Failure("protocol", wire.fault)
+        if wire.tls_fault:
+            return Failure("tls", f"{self.place} ended TLS: {wire.tls_fault}")
+        if wire.has_ended or _is_end(error):
+            return Failure("connect", f"{self.place} closed the connection at once")
+        return Failure("protocol", f"{self.place} does not speak HTTP/2: {error}")
+
     def _trouble(
         self, error: Exception, *, has_begun: bool, was_fresh: bool
     ) -> Reply | Failure | Unprocessed:
@@ -257,7 +224,7 @@ class Link:
             return wire.reply  # ours is the reading that counts, and it is whole
         if (refused := _unprocessed(error)) is not None:
             return refused
-        if isinstance(error, httpcore.RemoteProtocolError) and isinstance(error.args[0], _ENDS):
+        if _is_end(error):
             return Failure("reset", f"the receiver ended the request: {error.args[0]}")
         if wire.fault:
             return Failure("protocol", wire.fault)
@@ -288,11 +255,19 @@ class _Stream:
 _ENDS = (h2.events.StreamReset, h2.events.ConnectionTerminated)
 
 
+def _is_end(error: Exception) -> bool:
+    """Whether a receiver of HTTP/2 ended the request, or all of them."""
+    return isinstance(error, httpcore.RemoteProtocolError) and isinstance(error.args[0], _ENDS)
+
+
 def _unprocessed(error: Exception) -> Unprocessed | None:
-    """HTTP/2 can say that a request was not begun with: a stream refused, or one behind a GOAWAY."""
+    """HTTP/2 can say that a request was not begun with: a stream refused, or one behind a GOAWAY. Nor was one
+    that was not sent, because the receiver has lowered its limit meanwhile."""
     if isinstance(error, httpcore.ConnectionNotAvailable):
         return Unprocessed(Failure("reset", "the receiver closes the connection (GOAWAY)"))
-    what = error.args[0] if isinstance(error, httpcore.RemoteProtocolError) and error.args else None
+    what = error.args[0] if isinstance(error, httpcore.ProtocolError) and error.args else None
+    if isinstance(what, h2.exceptions.TooManyStreamsError):
+        return Unprocessed(Failure("reset", "the receiver takes no more requests over this connection"))
     if isinstance(what, h2.events.StreamReset) and what.error_code == h2.errors.ErrorCodes.REFUSED_STREAM:
         return Unprocessed(Failure("reset", "the receiver refused the stream"))
     if isinstance(what, h2.events.ConnectionTerminated) and what.last_stream_id == 0:

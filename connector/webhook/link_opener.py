@@ -62,7 +62,8 @@ class LinkOpener:
         if isinstance(wire, Failure):
             return wire
         # Without TLS, or from a server that does not negotiate, this is None: HTTP/1.1.
-        return Link(place, wire, is_http2=wire.negotiated == "h2")
+        link = Link(place, wire, is_http2=wire.negotiated == "h2")
+        return await link.begin() or link
 
     async def _directly(self, place: Place, deadline_s: float) -> Wire | Failure:
         addresses = await self._resolved(place.host, place.literal)

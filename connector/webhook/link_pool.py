@@ -1,8 +1,8 @@
 """Links by place, within limits.
 
 Promises: never more links than the limits; none older or longer idle than allowed; who waits is handed in
-turn what there is, so that nobody who comes in between can take it. An HTTP/2 link is shared, so while the
-first one to a place is being opened the others wait for it rather than open their own.
+turn what there is, so that nobody who comes in between can take it. An HTTP/2 link is shared, so while one
+to a place is being opened as many wait for it as it will carry, rather than open their own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Literal
 from weakref import WeakKeyDictionary
 
 from connector.core.outcome import Failure
+from connector.webhook.http2 import STREAMS_MAX
 from connector.webhook.link import Link
 from connector.webhook.link_opener import LinkOpener, Opening
 from connector.webhook.place import Place
@@ -32,14 +33,19 @@ class _Shelf:
     """What there is of one place: its ``links``, retired ones included until they are gone; those being
     opened, or about to be (``openings``); and who waits, in order."""
 
-    __slots__ = ("links", "openings", "speaks_http2", "waiting")
+    __slots__ = ("links", "openings", "streams_max", "waiting")
 
     def __init__(self, place: Place) -> None:
         self.links: list[Link] = []
         self.openings = 0
         self.waiting: deque[asyncio.Future[_Grant]] = deque()
-        # What it spoke last; until then what is hoped for.
-        self.speaks_http2 = place.wants_http2 and place.scheme == "https"
+        # How many requests a link carries at once, as was said last; until then what is hoped for.
+        self.streams_max = STREAMS_MAX if place.wants_http2 and place.scheme == "https" else 1
+
+    @property
+    def is_opening_enough(self) -> bool:
+        """Whether those who wait will all find room on what is being opened, each for another of them."""
+        return (len(self.waiting) or 1) <= self.openings * (self.streams_max - 1)
 
     @property
     def claimed(self) -> int:
@@ -123,8 +129,7 @@ class LinkPool:
         if link is not None:
             link.riders += 1
             return link
-        is_shared = shelf.speaks_http2 and shelf.openings > 0
-        if not is_shared and shelf.claimed < self._per_place_max and self._room.take():
+        if not shelf.is_opening_enough and shelf.claimed < self._per_place_max and self._room.take():
             shelf.openings += 1
             return "may open"
         if not shelf.claimed:
@@ -152,8 +157,6 @@ class LinkPool:
         finally:
             shelf.openings -= 1
             if isinstance(opened, Link):
-                opened.riders = 1
-                shelf.speaks_http2 = opened.is_http2
                 self._add(opened, shelf)
             else:
                 self._room.give_back()
@@ -163,9 +166,15 @@ class LinkPool:
         shelf.links.append(link)
         self._links.add(link)
         self._empty.clear()
+        shelf.streams_max = link.streams_max
+        link.limited = lambda: self._limited(link, shelf)
         link.wire.ended = lambda: self._gone(link, shelf)
         if self._reaper is None:
             self._schedule_reaper()
+
+    def _limited(self, link: Link, shelf: _Shelf) -> None:
+        shelf.streams_max = link.streams_max
+        self._serve(shelf)
 
     def _gone(self, link: Link, shelf: _Shelf) -> None:
         shelf.links.remove(link)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import h2.config
 import h2.connection
 import h2.events
+from h2.settings import SettingCodes, Settings
 
 
 @dataclass
@@ -25,12 +26,14 @@ class Http2Peer:
     """One connection, as the receiver sees it. ``index`` counts connections from 0; ``gone`` is set at its
     end."""
 
-    def __init__(self, index: int, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, index: int, writer: asyncio.StreamWriter, streams_max: int | None) -> None:
         config = h2.config.H2Configuration(
             client_side=False, header_encoding="utf-8", validate_outbound_headers=False
         )
         self.index = index
         self.h2 = h2.connection.H2Connection(config)
+        said = {} if streams_max is None else {SettingCodes.MAX_CONCURRENT_STREAMS: streams_max}
+        self.h2.local_settings = Settings(client=False, initial_values=said)
         self.writer = writer
         self.sent_bytes = 0
         self.gone = asyncio.Event()
@@ -39,6 +42,20 @@ class Http2Peer:
         length = ("content-length", str(len(body)))
         self.h2.send_headers(stream, [(":status", str(status)), length])
         self.h2.send_data(stream, body, end_stream=True)
+
+    def reply_later(self, *streams: int) -> None:
+        """Reply outside of an :data:`Answer`."""
+        for stream in streams:
+            self.reply(stream)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what was done to ``h2`` now."""
+        self.writer.write(self.h2.data_to_send())
+
+    def allow(self, streams_max: int) -> None:
+        """Let so many requests come at once from now on."""
+        self.h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: streams_max})
 
     async def send(self, data: bytes) -> None:
         """Write bytes past ``h2``, and wait while the sender does not take them. Raises ``ConnectionError``
@@ -83,11 +100,11 @@ class Http2Receiver:
 
 @asynccontextmanager
 async def http2_receiving(
-    answer: Answer, tls: ssl.SSLContext, *, greeting: bytes = b"", reads_bodies: bool = True
+    answer: Answer, tls: ssl.SSLContext, *, streams_max: int | None = 100, reads_bodies: bool = True
 ) -> AsyncIterator[Http2Receiver]:
     """Serve on a free port of 127.0.0.1 until the block ends. ``tls`` is told to negotiate HTTP/2;
-    ``greeting`` is sent with the first SETTINGS. One that reads no bodies answers the head, and lets no more
-    come than the first window."""
+    ``streams_max`` requests may come at once over a connection, and of ``None`` nothing is said. One that
+    reads no bodies answers the head, and lets no more come than the first window."""
     tls.set_alpn_protocols(["h2"])
     receiver = Http2Receiver()
 
@@ -95,14 +112,14 @@ async def http2_receiving(
         task = asyncio.current_task()
         assert task is not None
         receiver.handlers.add(task)
-        peer = Http2Peer(receiver.accepted, writer)
+        peer = Http2Peer(receiver.accepted, writer, streams_max)
         receiver.peers.append(peer)
         receiver.accepted += 1
         doings: list[asyncio.Task[None]] = []
         streams: dict[int, Http2Request] = {}
         try:
             peer.h2.initiate_connection()
-            writer.write(peer.h2.data_to_send() + greeting)
+            writer.write(peer.h2.data_to_send())
             while data := await reader.read(65536):
                 for event in peer.h2.receive_data(data):
                     match event:

@@ -103,11 +103,7 @@ async def test_one_hanging_stream_ends_at_its_deadline_and_takes_no_other_with_i
 ) -> None:
     def answer(peer: Http2Peer, stream: int) -> None:
         if stream > 1 or peer.index:
-            asyncio.get_running_loop().call_later(0.3, finish, peer, stream)
-
-    def finish(peer: Http2Peer, stream: int) -> None:
-        peer.reply(stream)
-        peer.writer.write(peer.h2.data_to_send())
+            asyncio.get_running_loop().call_later(0.3, peer.reply_later, stream)
 
     async with http2_receiving(answer, server_tls(authority, "127.0.0.1")) as receiver:
         endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b", egress=HTTP2)
@@ -162,6 +158,8 @@ async def test_a_request_behind_a_goaway_is_sent_once_more_and_one_before_it_is_
     def answer(peer: Http2Peer, stream: int) -> None:
         if peer.index == 0:
             peer.h2.close_connection(last_stream_id=last_stream)
+            peer.flush()
+            peer.close()
         else:
             peer.reply(stream)
 
@@ -245,7 +243,7 @@ async def test_a_graceful_goaway_costs_nothing_what_is_open_is_answered_and_the_
 
     def finish(peer: Http2Peer) -> None:
         peer.reply(1, body=b"here")
-        peer.writer.write(peer.h2.data_to_send())
+        peer.flush()
 
     async with http2_receiving(answer, server_tls(authority, "127.0.0.1")) as receiver:
         endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b", egress=HTTP2)
@@ -298,7 +296,7 @@ async def test_a_window_that_never_opens_ends_at_the_deadline(
         outcome = await post(sender, receiver.url(), b"x" * 300_000, timeout_ms=200, egress=HTTP2)
         await asyncio.wait_for(receiver.peers[0].gone.wait(), 5)
 
-    assert outcome == Failure("timeout", "the reply was not whole in time")
+    assert kind(outcome) == "timeout"
 
 
 async def test_redirects_are_replies_and_one_that_would_redirect_a_thousand_times_is_asked_once(

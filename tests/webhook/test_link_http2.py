@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 
 import h2.config
 import h2.connection
@@ -21,6 +22,7 @@ from connector.webhook.wire import BITE_BYTES, Wire
 from tests.support.http2_receiver import frame
 
 PING = frame(6, b"12345678")
+TAKES_NO_REQUEST = frame(4, b"\0\3\0\0\0\0")
 TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
@@ -59,11 +61,12 @@ class _Server(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-def link_to_a_server(frames: bytes | None = None) -> tuple[Link, _Server]:
+async def link_to_a_server(serve: Callable[[Wire], _Server] = _Server) -> tuple[Link, _Server]:
     target = parse_target("https://partner.example/hook", allow_http=False, allowed=())
     link = Link(Place(target, None, TLS, wants_http2=True), wire := Wire(), is_http2=True)
-    link.riders = 1
-    return link, _Server(wire, frames)
+    server = serve(wire)
+    assert await link.begin() is None
+    return link, server
 
 
 def a_request(body: bytes = b"{}") -> httpcore.Request:
@@ -101,7 +104,7 @@ async def test_h2_gets_small_bites_and_everybody_else_has_a_turn_between_two() -
 
 
 async def test_what_came_meanwhile_is_read_before_the_next_request() -> None:
-    link, server = link_to_a_server()
+    link, server = await link_to_a_server()
     await link.carry(a_request())
     server.wire.data_received(PING * 200)
 
@@ -112,7 +115,7 @@ async def test_what_came_meanwhile_is_read_before_the_next_request() -> None:
 
 
 async def test_a_flood_that_comes_meanwhile_ends_the_link() -> None:
-    link, server = link_to_a_server()
+    link, server = await link_to_a_server()
     await link.carry(a_request())
 
     server.wire.data_received(PING * (FRAMES_MAX + 1))
@@ -123,7 +126,7 @@ async def test_a_flood_that_comes_meanwhile_ends_the_link() -> None:
 
 
 async def test_nonsense_that_came_meanwhile_costs_no_request() -> None:
-    link, server = link_to_a_server()
+    link, server = await link_to_a_server()
     await link.carry(a_request())
     # The head of a reply to the request that would be next.
     server.wire.data_received(frame(1, b"\x88", flags=5, stream=3))
@@ -133,6 +136,19 @@ async def test_nonsense_that_came_meanwhile_costs_no_request() -> None:
     assert isinstance(outcome, Unprocessed)
     assert outcome.failure.kind == "protocol"
     assert (server.requests, link.is_retired) == (1, True)
+
+
+async def test_a_request_that_is_not_taken_any_more_is_not_sent_and_may_be_over_another_link() -> None:
+    link, server = await link_to_a_server()
+    await link.carry(a_request())
+    server.wire.data_received(TAKES_NO_REQUEST)
+
+    outcome = await link.carry(a_request())
+
+    assert outcome == Unprocessed(
+        Failure("reset", "the receiver takes no more requests over this connection")
+    )
+    assert (server.requests, link.has_room) == (1, False)
 
 
 SOME_FRAME = st.builds(
@@ -148,7 +164,7 @@ SOME_FRAME = st.builds(
 @given(st.lists(SOME_FRAME, max_size=8))
 def test_whatever_the_frames_say_the_request_comes_back(frames: list[bytes]) -> None:
     async def carried() -> object:
-        link, _ = link_to_a_server(b"".join(frames))
+        link, _ = await link_to_a_server(lambda wire: _Server(wire, b"".join(frames)))
         return await asyncio.wait_for(link.carry(a_request()), 10)
 
     assert isinstance(asyncio.run(carried()), Reply | Failure | Unprocessed)
@@ -184,9 +200,8 @@ class _OpensItsWindowOnce(_Server):
 
 
 async def test_a_window_that_another_has_read_is_not_waited_for() -> None:
-    link, _ = link_to_a_server()
+    link, _ = await link_to_a_server(_OpensItsWindowOnce)
     link.riders = 2
-    _OpensItsWindowOnce(link.wire)
 
     carrying = [asyncio.create_task(link.carry(a_request(b"x" * 100_000))) for _ in range(2)]
     outcomes = await asyncio.wait_for(asyncio.gather(*carrying), 10)
@@ -195,7 +210,7 @@ async def test_a_window_that_another_has_read_is_not_waited_for() -> None:
 
 
 async def test_the_bounds_begin_anew_with_every_whole_reply() -> None:
-    link, server = link_to_a_server()
+    link, server = await link_to_a_server()
 
     outcomes = []
     for _ in range(3):
