@@ -33,14 +33,16 @@ class EndpointNews:
 
     ``disabled`` is ``None`` while it is enabled. ``failing_since_ms`` and ``failed_attempts`` are the run of
     failures (0: none), ``succeeded_at_ms`` is the last success that it knows of, its own or another's (0:
-    none, or of a release that did not tell it). ``reset_at_ms`` is when an operator last had all this
-    forgotten (0: never).
+    none, or of a release that did not tell it). ``reset_at_ms`` is when all this was last forgotten: by an
+    operator, or since a probe has succeeded (0: never).
     ``url_digest`` says of which URL all this was learnt (:func:`digest_of`): the subscription may lead to
-    another one by now. Empty in news of a release that did not tell it.
+    another one by now. Empty in news of a release that did not tell it. ``url_since_ms`` is when a worker saw
+    it change to this one (0: none did that we heard of, or it was of a release that did not tell it).
     """
 
     subscription_id: str
     url_digest: str
+    url_since_ms: int
     worker: str
     at_ms: int
     breaker: BreakerSnapshot
@@ -128,6 +130,7 @@ def encode(news: Told) -> tuple[bytes, bytes]:
         case EndpointNews():
             content = {
                 "url_digest": news.url_digest,
+                "url_since_ms": news.url_since_ms,
                 "worker": news.worker,
                 "at_ms": news.at_ms,
                 "breaker": _breaker_content(news.breaker),
@@ -216,6 +219,7 @@ def _read(key: bytes | None, value: bytes | None) -> News:
             return EndpointNews(
                 subscription_id=id_,
                 url_digest=members.text("url_digest") if members.has("url_digest") else "",
+                url_since_ms=members.number("url_since_ms") if members.has("url_since_ms") else 0,
                 worker=members.text("worker"),
                 at_ms=members.number("at_ms"),
                 breaker=_read_breaker(members.members("breaker")),

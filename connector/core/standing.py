@@ -146,6 +146,7 @@ def reset(subscription_id: str, url: str, before: EndpointNews | None, *, now_ms
     return EndpointNews(
         subscription_id=subscription_id,
         url_digest=digest_of(url),
+        url_since_ms=0,
         worker=OPERATOR,
         at_ms=now_ms,
         breaker=_CLOSED,

@@ -8,7 +8,10 @@ Parking is told in two steps, each heard back before the next: for whom this wor
 backlog is open again. So whoever knows of an opening knows who parks, and replays nothing yet; only then is
 anything parked.
 
-What was learnt of another URL than the subscription has here is not applied.
+What was learnt of another URL than the subscription has here is not applied before it leads there. Workers
+see a new file at different times: who saw it last knows of the new URL what the others have learnt by then,
+and of two that tell of different URLs, who saw it first tells again. What was known of a subscription that
+leaves the view holds when it comes back.
 
 A breaker judges for itself (:meth:`~connector.core.breaker.Breaker.adopt`). *Disabled* holds until a reset
 that is later: an operator's, or that of a worker whose probe succeeded. A run of failures is everybody's, and
@@ -42,7 +45,7 @@ from connector.engine.presence import Presence
 from connector.engine.shared import Board
 
 UNKNOWN_MAX: Final = 20_000
-"""News kept of subscriptions that are not in our view yet; the oldest are forgotten."""
+"""News kept of subscriptions that are not in our view; the oldest are forgotten."""
 UNREADABLE_MAX: Final = 1_000
 """Keys remembered whose news cannot be read, each told once: beyond it all are forgotten, and told again."""
 RUNS_EVERY_MS: Final = 1_000
@@ -75,6 +78,9 @@ class Knowledge:
         self._log = log
         self._on_change = on_change
         self._unknown: dict[str, EndpointNews] = {}
+        """The newest of each subscription that is not in our view."""
+        self._elsewhere: dict[str, EndpointNews] = {}
+        """The newest of each that is in our view, if they are of another URL than it leads to here."""
         self.backlogs: dict[str, BacklogNews] = {}
         """By subscription: whether something may lie parked for it, and how far that was replayed."""
         self.faults = 0
@@ -118,9 +124,21 @@ class Knowledge:
             if news is not None:
                 self._apply(lane, news)
 
-    def dropped(self, subscription_ids: Iterable[str]) -> None:
-        """These are in our view no longer."""
-        for id_ in subscription_ids:
+    def moved(self, lanes: Iterable[Lane]) -> None:
+        """These lead to another URL than before: what others told of it is applied."""
+        for lane in lanes:
+            news = self._elsewhere.pop(lane.subscription.id, None)
+            if news is not None:
+                self._apply(lane, news)
+            self.tell(lane)
+
+    def dropped(self, lanes: Iterable[Lane]) -> None:
+        """These are in our view no longer. What is known of them is told, for whoever has them later."""
+        for lane in lanes:
+            id_ = lane.subscription.id
+            self._elsewhere.pop(id_, None)
+            self._keep(self._news_of(lane))
+            self.tell(lane)
             backlog = self.backlogs.get(id_)
             if backlog is not None and not backlog.is_done:
                 self._log.warning(
@@ -176,7 +194,10 @@ class Knowledge:
         lane = self._lanes.get(news.subscription_id)
         if lane is not None:
             self._apply(lane, news)
-            return
+        else:
+            self._keep(news)
+
+    def _keep(self, news: EndpointNews) -> None:
         self._unknown.pop(news.subscription_id, None)
         self._unknown[news.subscription_id] = news
         if len(self._unknown) > UNKNOWN_MAX:
@@ -210,9 +231,12 @@ class Knowledge:
         now_ms = self._clock.now_ms()
         has_changed = False
         if not news.are_of(lane.subscription.url):
-            if news.reset_at_ms < lane.reset_at_ms:
-                self.tell(lane)  # of the URL it had before
+            self._elsewhere[lane.subscription.id] = news
+            if news.url_since_ms < lane.url_since_ms:
+                self.tell(lane)  # they are of the URL it had before
             return
+        self._elsewhere.pop(lane.subscription.id, None)
+        lane.url_since_ms = max(lane.url_since_ms, news.url_since_ms)
         if news.reset_at_ms > lane.reset_at_ms:
             lane.forget(news.reset_at_ms)
             has_changed = True
@@ -261,6 +285,7 @@ class Knowledge:
         return EndpointNews(
             subscription_id=lane.subscription.id,
             url_digest=digest_of(lane.subscription.url),
+            url_since_ms=lane.url_since_ms,
             worker=self._worker_id,
             at_ms=self._clock.now_ms(),
             breaker=lane.breaker.snapshot(),

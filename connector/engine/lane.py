@@ -142,6 +142,7 @@ class Lane:
         "resets",
         "retries",
         "subscription",
+        "url_since_ms",
     )
 
     def __init__(
@@ -163,6 +164,7 @@ class Lane:
         self.failures = FailureRun()
         self.disabled: Disabled | None = None
         self.reset_at_ms = 0  # Unix: when what was learnt of the endpoint was last forgotten on purpose
+        self.url_since_ms = 0  # Unix: when it was last seen to lead to another URL than before; 0: never
         self.resets = 0
         self.queue: deque[Delivery] = NOTHING_WAITS
         self.retries: deque[Delivery] = NOTHING_WAITS
@@ -184,7 +186,9 @@ class Lane:
     ) -> None:
         """Send with these from now on. What was learnt of another URL does not hold for this one."""
         if endpoint.url != self.endpoint.url:
-            self.forget(now_ms)
+            self._begin_anew()
+            self.reset_at_ms = 0
+            self.url_since_ms = max(now_ms, self.url_since_ms + 1)
         self.pace.rebound(subscription.in_flight_max)
         if subscription.rate_per_s != self.subscription.rate_per_s:
             self.bucket = _bucket(subscription)
@@ -194,6 +198,9 @@ class Lane:
         """What was learnt of the endpoint before ``at_ms`` (Unix) holds no longer: it is like a new one. The
         time told of it is later than that of the reset before, even if the clock is not."""
         self.reset_at_ms = max(at_ms, self.reset_at_ms + 1)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self.resets += 1
         self.breaker.reset()
         self.pace.restart()

@@ -203,14 +203,11 @@ class Worker:
         at least one). Raises :class:`~connector.engine.ports.ForbiddenTarget` and changes nothing when
         a URL may never be sent to."""
         assert tiers, "a delivery that cannot be tried needs a place to wait"
-        before = {lane: lane.reset_at_ms for lane in self.lanes}
+        before = {lane: lane.endpoint.url for lane in self.lanes}
         evicted = self.lanes.replace(subscriptions)
         self.knowledge.viewed(lane for lane in self.lanes if lane not in before)
-        ids = (lane.subscription.id for lane in before)
-        self.knowledge.dropped(id_ for id_ in ids if self.lanes.get(id_) is None)
-        for lane, reset_at_ms in before.items():
-            if lane.reset_at_ms != reset_at_ms:
-                self.knowledge.tell(lane)  # it leads to another URL: what was learnt of the old one is over
+        self.knowledge.dropped(lane for lane in before if not lane.is_live)
+        self.knowledge.moved(lane for lane, url in before.items() if lane.endpoint.url != url)
         self.outbox.tiers = tuple(tiers)
         self.dispatcher.changed(evicted)
         self.presence.park(self._parking())

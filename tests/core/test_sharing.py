@@ -31,6 +31,7 @@ from connector.core.sharing import (
 ENDPOINT = EndpointNews(
     subscription_id="partner-a",
     url_digest=digest_of("https://partner-a.example/hooks"),
+    url_since_ms=1_690_000_000_000,
     worker="w1",
     at_ms=1_700_000_000_000,
     breaker=BreakerSnapshot(
@@ -68,6 +69,7 @@ _NEWS = st.one_of(
         EndpointNews,
         subscription_id=_IDS,
         url_digest=_TEXTS,
+        url_since_ms=_NUMBERS,
         worker=_TEXTS,
         at_ms=_NUMBERS,
         breaker=_BREAKERS,
@@ -114,8 +116,8 @@ def changed(news: Told, **members: Any) -> News | Fault:
         (
             ENDPOINT,
             b"endpoint/partner-a",
-            b'{"v":1,"url_digest":"5386246030651f34","worker":"w1","at_ms":1700000000000,'
-            b'"breaker":{"state":"open","until_ms":1700000030000,'
+            b'{"v":1,"url_digest":"5386246030651f34","url_since_ms":1690000000000,"worker":"w1",'
+            b'"at_ms":1700000000000,"breaker":{"state":"open","until_ms":1700000030000,'
             b'"cool_down_ms":30000,"failures":5,"why":"http-503","opened_ms":1700000000000},"disabled":'
             b'{"since_ms":1699999000000,"why":"Gone.","probes_at_ms":1700000060000},'
             b'"failing_since_ms":1699000000000,"failed_attempts":21,'
@@ -171,6 +173,13 @@ def test_news_of_a_release_that_did_not_tell_the_url_hold_for_any() -> None:
 
     assert isinstance(news, EndpointNews)
     assert news.are_of("https://partner-a.example/other")
+
+
+def test_news_of_a_release_that_did_not_tell_since_when_it_leads_there_are_of_no_change() -> None:
+    news = changed(ENDPOINT, url_since_ms=None)
+
+    assert isinstance(news, EndpointNews)
+    assert news.url_since_ms == 0
 
 
 def test_an_enabled_endpoint_is_not_disabled() -> None:

@@ -36,6 +36,7 @@ def endpoint(**changes: Any) -> EndpointNews:
     told: dict[str, Any] = {
         "subscription_id": "a",
         "url_digest": digest_of(URL),
+        "url_since_ms": 0,
         "worker": "w1",
         "at_ms": 4_000,
         "breaker": CLOSED,

@@ -228,6 +228,7 @@ def failing(id_: str) -> EndpointNews:
     return EndpointNews(
         subscription_id=id_,
         url_digest=digest_of(f"https://{id_}.example/hooks"),
+        url_since_ms=0,
         worker="another",
         at_ms=1_000,
         breaker=Breaker(RULES).snapshot(),

@@ -87,6 +87,7 @@ class Team:
         news = EndpointNews(
             subscription_id=id_,
             url_digest=digest_of(lane.subscription.url),
+            url_since_ms=0,
             worker="operator",
             at_ms=now_ms,
             breaker=fresh,

@@ -1,0 +1,173 @@
+"""What is known of endpoints whose subscriptions leave a worker's view, come back, or lead elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from connector.core.dialect import DIALECTS
+from connector.core.disabling import NEVER_MS
+from connector.core.topic_names import parked_topic
+from tests.support.fake_kafka import PREFIX
+from tests.support.team import TIERS_MS, Team
+from tests.support.virtual_time import run_virtual, virtual
+from tests.support.world import replies, subscription
+
+GONE_IS_FINAL = replace(DIALECTS["webhooks-v1"], gone_is_final=True)
+NEW = "https://new.example/hooks"
+
+
+def view(team: Team, *ids: str, **changes: object) -> None:
+    """All workers learn at once that these are the subscriptions."""
+    for world in team.worlds:
+        world.worker.view([subscription(id_, **changes) for id_ in ids], TIERS_MS)
+
+
+# ── gone and back ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("apart_s", [0.1, 60])
+def test_a_retry_after_holds_for_a_subscription_that_is_removed_and_comes_back(apart_s: float):
+    async def scenario() -> None:
+        team = await Team.of(2)
+        team.behave("a", replies(429, retry_after=b"3600"))
+        team.fill(1, 0)
+        await asyncio.sleep(3)
+
+        view(team, "b")
+        await asyncio.sleep(apart_s)
+        view(team, "a", "b")
+        team.fill(1, 0)
+        team.fill(1, 1)
+        await asyncio.sleep(60)
+
+        assert [lane.breaker.state for lane in team.lanes()] == ["open", "open"]
+        assert len(team.posts()) == 1
+
+    run_virtual(scenario)
+
+
+@virtual
+async def test_a_subscription_that_was_disabled_comes_back_disabled_at_all_and_is_replayed_after_a_reset():
+    team = await Team.of(2, dialect=GONE_IS_FINAL)
+    team.behave("a", replies(410))
+    team.fill(1, 0)
+    await asyncio.sleep(3)
+    view(team, "b", dialect=GONE_IS_FINAL)
+    await asyncio.sleep(10)
+
+    view(team, "a", "b", dialect=GONE_IS_FINAL)
+    late = await team.start(*(subscription(id_, dialect=GONE_IS_FINAL) for id_ in ("a", "b")))
+    await asyncio.sleep(3)
+    assert [lane.disabled and lane.disabled.probes_at_ms for lane in team.lanes()] == [NEVER_MS] * 3
+    assert late.worker.lanes.get("a") is team.lanes()[2]
+    for worker in range(3):
+        team.fill(1, worker)
+    await asyncio.sleep(60)
+    assert len(team.cluster.letters(parked_topic(PREFIX))) == 3
+    assert len(team.posts()) == 1
+
+    team.behave("a", replies(200))
+    team.reset_by_operator()
+    await asyncio.sleep(60)
+
+    assert len(team.posts()) == 1 + 3
+
+
+@virtual
+async def test_what_an_answer_says_after_its_subscription_was_removed_is_known_when_it_comes_back():
+    team = await Team.of(2)
+    team.behave("a", replies(429, after_s=5, retry_after=b"3600"))
+    team.fill(1, 0)
+    await asyncio.sleep(1)
+
+    view(team, "b")
+    await asyncio.sleep(10)
+    view(team, "a", "b")
+
+    assert [lane.breaker.state for lane in team.lanes()] == ["open", "open"]
+
+
+@virtual
+async def test_a_run_of_failures_goes_on_when_its_subscription_comes_back():
+    team = await Team.of(1)
+    team.behave("a", replies(500))
+    team.fill(3, 0)
+    await asyncio.sleep(1)
+    since_ms = team.lanes()[0].failures.since_ms
+
+    view(team, "b")
+    view(team, "a", "b")
+
+    failures = team.lanes()[0].failures
+    assert (failures.since_ms, failures.attempts) == (since_ms, 3)
+
+
+# ── to another url ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("apart_s", [0.1, 3, 1_800])
+def test_what_one_learns_of_a_new_url_holds_for_those_that_see_the_change_later(apart_s: float):
+    async def scenario() -> None:
+        team = await Team.of(2)
+        moved = subscription("a", url=NEW)
+        team.sender.behaviour[NEW] = replies(429, retry_after=b"3600")
+        team.worlds[0].worker.view([moved], TIERS_MS)
+        team.fill(1, 0)
+        await asyncio.sleep(apart_s)
+        assert [lane.breaker.state for lane in team.lanes()] == ["open", "closed"]
+
+        team.worlds[1].worker.view([moved], TIERS_MS)
+        await asyncio.sleep(2)
+        late = await team.start(moved)
+        for worker in range(3):
+            team.fill(1, worker)
+        await asyncio.sleep(20)
+
+        assert [lane.breaker.state for lane in team.lanes()] == ["open"] * 3
+        assert late.worker.lanes.get("a") is team.lanes()[2]
+        assert len([post for post in team.sender.posts if post.url == NEW]) == 1
+
+    run_virtual(scenario)
+
+
+@virtual
+async def test_what_a_worker_that_begins_with_the_new_url_learns_of_it_is_kept_by_one_that_follows():
+    team = await Team.of(1)
+    team.behave("a", replies(429, retry_after=b"3600"))
+    team.reset_by_operator()
+    team.fill(1, 0)
+    await asyncio.sleep(2)
+    moved = subscription("a", url=NEW)
+    other = await team.start(moved)
+    team.sender.behaviour[NEW] = replies(429, retry_after=b"600")
+    team.fill(1, 1)
+    await asyncio.sleep(5)
+
+    team.worlds[0].worker.view([moved], TIERS_MS)
+    await asyncio.sleep(2)
+
+    ends_ms = [lane.breaker.until_ms for lane in team.lanes()]
+    assert ends_ms[0] == ends_ms[1] <= team.clock.now_ms() + 600_000
+    assert [lane.breaker.state for lane in team.lanes()] == ["open", "open"]
+    late = await team.start(moved)
+    assert late.worker.lanes.get("a").breaker.until_ms == ends_ms[0]  # type: ignore[union-attr]
+    assert other.problems() == []
+
+
+@virtual
+async def test_what_was_learnt_of_a_url_by_one_that_saw_the_change_late_is_not_known_when_it_is_back():
+    team = await Team.of(2, dialect=GONE_IS_FINAL)
+    team.behave("a", replies(410, after_s=3))
+    team.fill(1, 1)
+    await asyncio.sleep(1)
+    team.worlds[0].worker.view([subscription("a", url=NEW, dialect=GONE_IS_FINAL)], TIERS_MS)
+    await asyncio.sleep(4)
+    assert [lane.disabled is not None for lane in team.lanes()] == [False, True]
+    await team.worlds[1].kill()
+
+    team.worlds[0].worker.view([subscription("a", dialect=GONE_IS_FINAL)], TIERS_MS)
+
+    assert team.lanes()[0].disabled is None
