@@ -52,7 +52,7 @@ class Extent:
 FULL = Extent(
     crowds=(
         Crowd(hosts=1_000, rounds=3, per_second=2_000, settle_s=5, seconds=10, backlog_each=60),
-        Crowd(hosts=10_000, rounds=2, per_second=2_000, settle_s=10, seconds=10, backlog_each=10),
+        Crowd(hosts=10_000, rounds=2, per_second=2_000, settle_s=60, seconds=10, backlog_each=10),
     ),
     recovery=Plan(per_second=2_000, before_s=15, away_s=600),
     cost_rounds=3,
