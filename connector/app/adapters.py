@@ -116,6 +116,7 @@ def _operator_events_format(prefix: str) -> TopicFormat:
 def sender_of(settings: Settings) -> SenderRouter:
     allow_http = settings.guard.allow_http
     allow_networks = [str(network) for network in settings.guard.allow_networks]
+    forbid_networks = [str(network) for network in settings.guard.forbid_networks]
     extra_ca_file = str(settings.guard.ca_file or "") or None
     lookup = AresLookup()
     # Lanes and the process bound what is under way; a second, smaller bound per host would make
@@ -125,6 +126,7 @@ def sender_of(settings: Settings) -> SenderRouter:
     fast = WebhookSender(
         allow_http=allow_http,
         allow_networks=allow_networks,
+        forbid_networks=forbid_networks,
         extra_ca_file=extra_ca_file,
         room=room,
         connections_per_origin_max=at_once_max,
@@ -135,6 +137,7 @@ def sender_of(settings: Settings) -> SenderRouter:
         return EgressSender(
             allow_http=allow_http,
             allow_networks=allow_networks,
+            forbid_networks=forbid_networks,
             extra_ca_file=extra_ca_file,
             room=room,
             links_per_place_max=at_once_max,

@@ -192,3 +192,9 @@ class GuardSettings(Declared):
         description="Networks that may be sent to although they are not public, such as 10.1.0.0/16, for "
         "receivers inside the house.",
     )
+    forbid_networks: Annotated[tuple[_Network, ...], Commas] = Field(
+        default=(),
+        max_length=100,
+        description="Networks that may not be sent to although they are public or allowed, such as the "
+        "house's own public range, or its NAT64 prefix.",
+    )

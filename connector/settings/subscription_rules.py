@@ -10,6 +10,7 @@ from connector.engine.ports import ForbiddenTarget
 from connector.settings.model import Settings
 from connector.subscriptions.build import Defaults, Rules
 from connector.webhook import ed25519
+from connector.webhook.guard import Guard
 from connector.webhook.identity import read_identity
 from connector.webhook.proxy import parse_proxy
 from connector.webhook.target import parse_target
@@ -17,11 +18,12 @@ from connector.webhook.target import parse_target
 
 def subscription_rules(settings: Settings, *, known_types: Iterable[str] = ()) -> Rules:
     """The rules by which a subscriptions file is read."""
-    delivery, guard = settings.delivery, settings.guard
+    delivery, declared = settings.delivery, settings.guard
+    guard = Guard(allowed=declared.allow_networks, forbidden=declared.forbid_networks)
 
     def url_fault(url: str) -> str:
         try:
-            parse_target(url, allow_http=guard.allow_http, allowed=guard.allow_networks)
+            parse_target(url, allow_http=declared.allow_http, guard=guard)
         except ForbiddenTarget as error:
             return str(error)
         return ""

@@ -26,7 +26,7 @@ from connector.core.subscription import DIRECT, Egress, TlsIdentity
 from connector.engine.ports import Endpoint
 from connector.webhook.deadlines import Deadlines
 from connector.webhook.ending import came_of
-from connector.webhook.guard import parse_networks
+from connector.webhook.guard import Guard, parse_networks
 from connector.webhook.head import request_head
 from connector.webhook.link import Link, Unprocessed
 from connector.webhook.link_opener import LinkOpener, Stage
@@ -112,6 +112,7 @@ class EgressSender:
         *,
         allow_http: bool = False,
         allow_networks: Sequence[str] = (),
+        forbid_networks: Sequence[str] = (),
         extra_ca_file: str | None = None,
         room: Room | None = None,
         links_per_place_max: int = 256,
@@ -125,11 +126,11 @@ class EgressSender:
         """Raises ``ValueError`` for a malformed network,
         :class:`~connector.engine.ports.UnusableIdentity` when the CA file is of no use."""
         self._allow_http = allow_http
-        self._allowed = parse_networks(allow_networks)
+        self._guard = Guard(allowed=parse_networks(allow_networks), forbidden=parse_networks(forbid_networks))
         self._contexts = TlsContexts(extra_ca_file)
         self._http2_contexts = TlsContexts(extra_ca_file, protocols=("h2", "http/1.1"))
         self._resolver = Resolver(lookup or AresLookup(), budget_ms=lookup_budget_ms)
-        self._opener = LinkOpener(self._resolver, allowed=self._allowed)
+        self._opener = LinkOpener(self._resolver, self._guard)
         self._pool = LinkPool(
             self._opener,
             room or Room(),
@@ -157,7 +158,7 @@ class EgressSender:
     ) -> EgressEndpoint:
         """See :meth:`connector.engine.ports.Sender.endpoint`. Raises plain ``ValueError`` for a header that
         may not be sent, or a proxy's URL that means nothing."""
-        target = parse_target(url, allow_http=self._allow_http, allowed=self._allowed)
+        target = parse_target(url, allow_http=self._allow_http, guard=self._guard)
         proxy = self._proxy(egress.proxy) if egress.proxy else None
         key = (target.scheme, target.host, target.port, tls, proxy, egress.http2)
         place = self._places.get(key)

@@ -1,18 +1,20 @@
 """The address guard: which addresses a webhook may be sent to.
 
 A subscriber writes the URL, so an address inside the house must be refused whatever spells it. This
-module judges addresses only, as a pure function of the address and the operator's allow-list: names
-are resolved elsewhere, and every answer for a name is judged, not only the one that is used.
+module judges addresses only, as a pure function of the address and the operator's lists: names are
+resolved elsewhere, and every answer for a name is judged, not only the one that is used.
 
 ``ipaddress.is_global`` is no guard: it passes translated and transition addresses that carry an
 inner IPv4, and its answer changes with the Python patch release. So IPv6 is denied unless it lies in
 the one block that is routed (2000::/3) and outside that block's exceptions, and IPv4 is denied by
-the whole list of special purposes at IANA.
+the whole list of special purposes at IANA. What else is inside though it looks public, such as a house's
+own public range, its operator has to forbid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -31,6 +33,7 @@ _FORBIDDEN_V4 = tuple(
         ("10.0.0.0/8", "private"),
         ("100.64.0.0/10", "shared by carriers"),
         ("127.0.0.0/8", "loopback"),
+        ("168.63.129.16/32", "Azure's wire server, home of machines' settings"),
         ("169.254.0.0/16", "link-local, home of cloud metadata"),
         ("172.16.0.0/12", "private"),
         ("192.0.0.0/24", "protocol assignments"),
@@ -62,8 +65,46 @@ _FORBIDDEN_V6 = tuple(
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """Judges addresses by the rules above and the operator's two lists. What is in ``forbidden`` is refused;
+    of the rest, what is in ``allowed`` passes; of the rest, what is public."""
+
+    allowed: tuple[Network, ...] = ()
+    forbidden: tuple[Network, ...] = ()
+
+    def refusal(self, address: Address) -> str:
+        """Why ``address`` must not be connected to, as a phrase; empty when it may be.
+
+        An address that carries an IPv4 address in a known way (IPv4-mapped, NAT64) is judged as that
+        IPv4 address, and may be forbidden or allowed as itself besides.
+        """
+        inner = _inner_v4(address)
+        for network in self.forbidden:
+            if address in network or (inner is not None and inner in network):
+                return f"{address} is in {network}, which forbid_networks names"
+        if self.allows(address):
+            return ""
+        if inner is not None:
+            why = self.refusal(inner)
+            return f"{why}, inside {address}" if why else ""
+        return _refusal_v4(address) if isinstance(address, IPv4Address) else _refusal_v6(address)
+
+    def first_refusal(self, addresses: Iterable[Address]) -> str:
+        """The reason against the first forbidden address of an answer; empty when all may be used.
+
+        One bad address condemns the answer: a name that points outside and inside at once is an attack
+        or a mistake, and which address would be used is chance.
+        """
+        return next((why for address in addresses if (why := self.refusal(address))), "")
+
+    def allows(self, address: Address) -> bool:
+        """Whether the operator's allow-list holds this very address."""
+        return any(address in network for network in self.allowed)
+
+
 def parse_networks(networks: Iterable[str]) -> tuple[Network, ...]:
-    """The operator's allow-list. Raises ``ValueError`` naming the entry that is not a network."""
+    """A list of the operator's. Raises ``ValueError`` naming the entry that is not a network."""
     parsed: list[Network] = []
     for text in networks:
         try:
@@ -73,20 +114,14 @@ def parse_networks(networks: Iterable[str]) -> tuple[Network, ...]:
     return tuple(parsed)
 
 
-def refusal(address: Address, allowed: Sequence[Network]) -> str:
-    """Why ``address`` must not be connected to, as a phrase; empty when it may be.
+def _refusal_v4(address: IPv4Address) -> str:
+    for network, what in _FORBIDDEN_V4:
+        if address in network:
+            return f"{address} is in {network} ({what})"
+    return ""
 
-    An address in an ``allowed`` network passes. An address that carries an IPv4 address in a known
-    way (IPv4-mapped, NAT64) is judged as that IPv4 address.
-    """
-    if any(address in network for network in allowed):
-        return ""
-    if isinstance(address, IPv4Address):
-        return _refusal_v4(address)
-    inner = _inner_v4(address)
-    if inner is not None:
-        why = refusal(inner, allowed)
-        return f"{why}, inside {address}" if why else ""
+
+def _refusal_v6(address: IPv6Address) -> str:
     if address not in _ROUTED_V6:
         return f"{address} is outside 2000::/3, the only routed part of IPv6"
     for network, what in _FORBIDDEN_V6:
@@ -95,23 +130,9 @@ def refusal(address: Address, allowed: Sequence[Network]) -> str:
     return ""
 
 
-def first_refusal(addresses: Iterable[Address], allowed: Sequence[Network]) -> str:
-    """The reason against the first forbidden address of an answer; empty when all may be used.
-
-    One bad address condemns the answer: a name that points outside and inside at once is an attack
-    or a mistake, and which address would be used is chance.
-    """
-    return next((why for address in addresses if (why := refusal(address, allowed))), "")
-
-
-def _refusal_v4(address: IPv4Address) -> str:
-    for network, what in _FORBIDDEN_V4:
-        if address in network:
-            return f"{address} is in {network} ({what})"
-    return ""
-
-
-def _inner_v4(address: IPv6Address) -> IPv4Address | None:
+def _inner_v4(address: Address) -> IPv4Address | None:
+    if isinstance(address, IPv4Address):
+        return None
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
     if address in _NAT64:

@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Literal, Protocol
 
 from connector.core.outcome import Failure
-from connector.webhook.guard import Address, Network, first_refusal
+from connector.webhook.guard import Address, Guard
 from connector.webhook.link import Link
 from connector.webhook.opener import ADDRESSES_TRIED_MAX, failure_at, failure_of
 from connector.webhook.place import Place, Proxy
@@ -48,9 +48,9 @@ class Opening(Protocol):
 class LinkOpener:
     """Opens links under one guard."""
 
-    def __init__(self, resolver: Resolver, *, allowed: Sequence[Network]) -> None:
+    def __init__(self, resolver: Resolver, guard: Guard) -> None:
         self._resolver = resolver
-        self._allowed = allowed
+        self._guard = guard
 
     async def open(self, place: Place, opening: Opening) -> Link | Failure:
         """A link to ``place``, or why there is none."""
@@ -69,11 +69,11 @@ class LinkOpener:
         addresses = await self._resolved(place.host, place.literal)
         if isinstance(addresses, Failure):
             return addresses
-        if place.literal is None and (why := first_refusal(addresses, self._allowed)):
+        if place.literal is None and (why := self._guard.first_refusal(addresses)):
             return Failure(
                 "forbidden",
-                f"{place.host} resolves to a forbidden address: {why}. If that is meant, allow its network "
-                f"(allow_networks)",
+                f"{place.host} resolves to a forbidden address: {why}. If that is meant, let its network "
+                f"pass (allow_networks, forbid_networks)",
             )
         return await _dial(addresses, place.port, deadline_s, str(place), tls=place.tls, name=place.host)
 

@@ -15,7 +15,7 @@ from time import monotonic
 
 from connector.core.outcome import Failure
 from connector.webhook.connection import Connection, ConnectionOwner
-from connector.webhook.guard import Address, Network, first_refusal
+from connector.webhook.guard import Address, Guard
 from connector.webhook.origin import Origin
 from connector.webhook.resolver import LookupFailed, Resolver
 from connector.webhook.shortage import SHORTAGES
@@ -27,9 +27,9 @@ ADDRESSES_TRIED_MAX = 4
 class Opener:
     """Opens connections under one guard."""
 
-    def __init__(self, resolver: Resolver, *, allowed: Sequence[Network]) -> None:
+    def __init__(self, resolver: Resolver, guard: Guard) -> None:
         self._resolver = resolver
-        self._allowed = allowed
+        self._guard = guard
 
     async def open(
         self, origin: Origin[Connection], owner: ConnectionOwner, deadline_s: float
@@ -60,11 +60,11 @@ class Opener:
             addresses = await self._resolver.resolve(origin.host)
         except LookupFailed as error:
             return Failure(error.kind, str(error))
-        if why := first_refusal(addresses, self._allowed):
+        if why := self._guard.first_refusal(addresses):
             return Failure(
                 "forbidden",
-                f"{origin.host} resolves to a forbidden address: {why}. If that is meant, allow its "
-                f"network (allow_networks)",
+                f"{origin.host} resolves to a forbidden address: {why}. If that is meant, let its "
+                f"network pass (allow_networks, forbid_networks)",
             )
         return addresses
 

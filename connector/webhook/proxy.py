@@ -19,15 +19,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_network
 
 from connector import __version__
 from connector.core.outcome import Failure, FailureKind, Reply
 from connector.engine.ports import ForbiddenTarget
+from connector.webhook.guard import Guard, parse_networks
 from connector.webhook.target import Target, parse_target
 
 # The operator names the proxy, and it is inside the house: the guard does not judge it.
-_EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+_EVERYWHERE = Guard(allowed=parse_networks(["0.0.0.0/0", "::/0"]))
 
 _STATUS_ERRORS: dict[str, FailureKind] = {
     "dns_timeout": "dns",
@@ -86,7 +86,7 @@ def parse_proxy(url: str) -> Target:
     if url.partition(":")[0].lower() != "http":
         raise ValueError(f"{url!r} is not a proxy's URL: write http://host:port (https goes through it)")
     try:
-        target = parse_target(url, allow_http=True, allowed=_EVERYWHERE)
+        target = parse_target(url, allow_http=True, guard=_EVERYWHERE)
     except ForbiddenTarget as error:
         raise ValueError(f"the proxy: {error}") from None
     if target.path != "/":

@@ -9,7 +9,6 @@ judged by the guard here, at registration; a name is judged whenever a connectio
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
@@ -18,7 +17,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 import idna
 
 from connector.engine.ports import ForbiddenTarget
-from connector.webhook.guard import Address, Network, refusal
+from connector.webhook.guard import Address, Guard
 
 Scheme = Literal["http", "https"]
 
@@ -68,7 +67,7 @@ class Target:
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-def parse_target(url: str, *, allow_http: bool, allowed: Sequence[Network]) -> Target:
+def parse_target(url: str, *, allow_http: bool, guard: Guard) -> Target:
     """Read and vet a URL. Raises :class:`ForbiddenTarget` with the rule it breaks and the cure."""
     if (suspect := _SUSPECT.search(url)) is not None:
         raise ForbiddenTarget(
@@ -87,12 +86,12 @@ def parse_target(url: str, *, allow_http: bool, allowed: Sequence[Network]) -> T
     if port == 0:
         raise ForbiddenTarget("the URL has port 0, where nothing listens: correct it")
     host, literal = _host(parts)
-    if literal is not None and (why := refusal(literal, allowed)):
+    if literal is not None and (why := guard.refusal(literal)):
         raise ForbiddenTarget(
             f"webhooks may not be sent to this address: {why}. Use a public address, or have the "
-            f"operator allow its network (allow_networks)"
+            f"operator let its network pass (allow_networks, forbid_networks)"
         )
-    is_vouched_for = literal is not None and any(literal in network for network in allowed)
+    is_vouched_for = literal is not None and guard.allows(literal)
     if port in _PORTS_OF_OTHERS and not is_vouched_for:
         raise ForbiddenTarget(
             f"the URL's port {port} belongs to another protocol, so no browser connects to it either: have "

@@ -1,8 +1,9 @@
 """What every :class:`connector.engine.ports.Sender` must do, over real sockets on 127.0.0.1.
 
-A subclass gives the fixture ``make_sender``: a function that takes ``extra_ca_file``, ``lookup`` and
-``allow_networks`` as keywords (127.0.0.0/8 unless said otherwise; plain http allowed) and returns a
-sender, which the fixture closes. Hostile receivers and TLS have contracts of their own, which this one holds.
+A subclass gives the fixture ``make_sender``: a function that takes ``extra_ca_file``, ``lookup``,
+``allow_networks`` (127.0.0.0/8 unless said otherwise) and ``forbid_networks`` as keywords and returns a
+sender that may use plain http, which the fixture closes. Hostile receivers and TLS have contracts of their
+own, which this one holds.
 """
 
 from __future__ import annotations
@@ -253,6 +254,27 @@ class SenderContract(TlsContract, HostileContract):
         assert isinstance(outcome, Failure)
         assert outcome.kind == "forbidden"
         assert "10.0.0.1 is in 10.0.0.0/8 (private)" in outcome.detail
+        assert receiver.accepted == 0
+
+    async def test_what_is_forbidden_in_what_is_allowed_is_refused_when_the_endpoint_is_made(
+        self, make_sender: MakeSender
+    ) -> None:
+        sender = make_sender(forbid_networks=["127.0.0.0/24"])
+
+        with pytest.raises(ForbiddenTarget, match=r"127\.0\.0\.0/24, which forbid_networks names"):
+            sender.endpoint("http://127.0.0.1/", headers=(), content_type="application/json")
+
+    async def test_what_is_forbidden_in_what_is_allowed_is_not_connected_to(
+        self, make_sender: MakeSender
+    ) -> None:
+        lookup = FixedLookup({"partner.example": ["127.0.0.1"]})
+        sender = make_sender(forbid_networks=["127.0.0.0/24"], lookup=lookup)
+        async with receiving(always(ok())) as receiver:
+            outcome = await post(sender, receiver.url(host="partner.example"))
+
+        assert isinstance(outcome, Failure)
+        assert outcome.kind == "forbidden"
+        assert "127.0.0.1 is in 127.0.0.0/24, which forbid_networks names" in outcome.detail
         assert receiver.accepted == 0
 
     async def test_a_name_is_looked_up_once_and_the_address_that_was_vetted_is_connected_to(

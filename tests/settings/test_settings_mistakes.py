@@ -208,10 +208,11 @@ def test_a_secret_that_cannot_be_read_is_named_with_its_place(file: Path) -> Non
         ("topics", "topics: [{}]", 10_000),
         ("registry.urls", "registry: {{urls: [{}]}}", 10),
         ("guard.allow_networks", "guard: {{allow_networks: [{}]}}", 100),
+        ("guard.forbid_networks", "guard: {{forbid_networks: [{}]}}", 100),
     ],
 )
 def test_no_list_is_endless(file: Path, path: str, text: str, count_max: int) -> None:
-    entry = {"topics": "a", "registry.urls": "http://a", "guard.allow_networks": "10.0.0.0/8"}[path]
+    entry = {"topics": "a", "registry.urls": "http://a"}.get(path, "10.0.0.0/8")
     file.write_text(text.format(", ".join([entry] * (count_max + 1))))
 
     (mistake,) = _mistakes(file)

@@ -180,7 +180,7 @@ def test_the_rules_for_subscriptions_follow_from_the_settings(tmp_path: Path) ->
         """\
 delivery: {dialect: acme, body_bytes_max: 2048, max_age_extra_ms: 1h, lane: {in_flight_max: 3, queue_max: 4}}
 dialects: {acme: {base: notify, timeout: 5s}}
-guard: {allow_networks: 10.0.0.0/8}
+guard: {allow_networks: 10.0.0.0/8, forbid_networks: 10.9.0.0/16}
 sender: {proxy: "http://egress.internal:3128"}
 """,
     )
@@ -194,6 +194,7 @@ sender: {proxy: "http://egress.internal:3128"}
     assert rules.url_fault("https://10.1.2.3/hooks") == ""
     assert "allow_http" in rules.url_fault("http://10.1.2.3/hooks")
     assert "allow_networks" in rules.url_fault("https://192.168.0.1/hooks")
+    assert "forbid_networks" in rules.url_fault("https://10.9.0.1/hooks")
     assert rules.defaults.proxy == "http://egress.internal:3128"
     assert rules.proxy_fault("http://10.1.2.3:3128") == ""
     assert "http://host:port" in rules.proxy_fault("socks5://10.1.2.3:1080")

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from connector.core.outcome import Failure
 from connector.engine.ports import ForbiddenTarget
-from connector.webhook.guard import Network, first_refusal, refusal
+from connector.webhook.guard import Guard, Network, parse_networks
 from connector.webhook.sender import WebhookSender
 from connector.webhook.target import parse_target
 from tests.support.posting import FixedLookup, post
@@ -31,6 +31,11 @@ SPECIAL: list[tuple[Network, str]] = [
     (ip_network(each["network"]), each["because"]) for each in CORPUS["special_purpose"]
 ]
 TRANSLATED = [(ip_address(each["address"]), each["because"]) for each in CORPUS["translated"]]
+GUARD = Guard()
+HOUSE = Guard(
+    allowed=parse_networks(CORPUS["of_a_house"]["allow_networks"]),
+    forbidden=parse_networks(CORPUS["of_a_house"]["forbid_networks"]),
+)
 PUBLIC = [ip_address(text) for text in CORPUS["public"]]
 EDGES = [(network[at], because) for network, because in SPECIAL for at in (0, -1)]
 
@@ -39,21 +44,31 @@ EDGES = [(network[at], because) for network, because in SPECIAL for at in (0, -1
 def test_all_of_a_special_purpose_network_is_refused(network: Network, because: str) -> None:
     @given(st.integers(0, network.num_addresses - 1))
     def check(offset: int) -> None:
-        assert because in refusal(network[offset], ())
+        assert because in GUARD.refusal(network[offset])
 
     check()
-    assert because in refusal(network[0], ())
-    assert because in refusal(network[-1], ())
+    assert because in GUARD.refusal(network[0])
+    assert because in GUARD.refusal(network[-1])
 
 
 @pytest.mark.parametrize(("address", "because"), TRANSLATED, ids=str)
 def test_an_address_that_carries_another_is_refused(address: IPv6Address, because: str) -> None:
-    assert because in refusal(address, ())
+    assert because in GUARD.refusal(address)
 
 
 @pytest.mark.parametrize("address", PUBLIC, ids=str)
 def test_a_public_address_passes(address: IPv4Address | IPv6Address) -> None:
-    assert refusal(address, ()) == ""
+    assert GUARD.refusal(address) == ""
+
+
+@pytest.mark.parametrize("refused", CORPUS["of_a_house"]["refused"], ids=lambda refused: refused["address"])
+def test_a_house_refuses_what_it_forbids_and_what_nobody_allows(refused: dict[str, str]) -> None:
+    assert refused["because"] in HOUSE.refusal(ip_address(refused["address"]))
+
+
+@pytest.mark.parametrize("address", CORPUS["of_a_house"]["passed"])
+def test_a_house_lets_pass_what_it_allows_and_what_is_public(address: str) -> None:
+    assert HOUSE.refusal(ip_address(address)) == ""
 
 
 @pytest.mark.parametrize(
@@ -66,14 +81,14 @@ def test_a_public_address_passes(address: IPv4Address | IPv6Address) -> None:
 )
 def test_a_refused_url_is_refused_at_registration_for_its_reason(url: str, because: str) -> None:
     with pytest.raises(ForbiddenTarget) as refused:
-        parse_target(url, allow_http=False, allowed=())
+        parse_target(url, allow_http=False, guard=GUARD)
 
     assert because in str(refused.value)
 
 
 @pytest.mark.parametrize("case", CORPUS["accepted_urls"], ids=lambda case: case["url"])
 def test_an_accepted_url_is_read_with_this_host(case: dict[str, str]) -> None:
-    assert parse_target(case["url"], allow_http=False, allowed=()).host == case["host"]
+    assert parse_target(case["url"], allow_http=False, guard=GUARD).host == case["host"]
 
 
 @given(
@@ -91,7 +106,7 @@ def test_no_spelling_of_a_forbidden_ipv6_address_is_accepted(address: IPv6Addres
     }[spelling]
 
     with pytest.raises(ForbiddenTarget, match="webhooks may not be sent to this address"):
-        parse_target(f"https://[{text}]/", allow_http=False, allowed=())
+        parse_target(f"https://[{text}]/", allow_http=False, guard=GUARD)
 
 
 @given(st.lists(st.sampled_from(PUBLIC), max_size=5), st.sampled_from(EDGES), st.integers(0, 5))
@@ -101,7 +116,7 @@ def test_one_forbidden_address_condemns_an_answer_wherever_it_stands(
     address, because = forbidden
     answer.insert(place, address)
 
-    assert because in first_refusal(answer, ())
+    assert because in GUARD.first_refusal(answer)
 
 
 async def test_a_name_that_leads_to_any_of_them_is_a_forbidden_attempt() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from connector.core.http_names import FORBIDDEN_HEADERS
+from connector.webhook.guard import Guard
 from connector.webhook.head import check_header, request_head
 from connector.webhook.target import parse_target
 
-TARGET = parse_target("https://partner.example/hook", allow_http=False, allowed=())
+TARGET = parse_target("https://partner.example/hook", allow_http=False, guard=Guard())
 
 
 def test_the_head_is_rendered_once_in_this_order() -> None:

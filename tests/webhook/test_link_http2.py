@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from connector.core.outcome import Failure, Reply
 from connector.webhook.frames import FRAMES_MAX
+from connector.webhook.guard import Guard
 from connector.webhook.link import Link, Unprocessed
 from connector.webhook.place import Place
 from connector.webhook.target import parse_target
@@ -62,7 +63,7 @@ class _Server(asyncio.Transport):
 
 
 async def link_to_a_server(serve: Callable[[Wire], _Server] = _Server) -> tuple[Link, _Server]:
-    target = parse_target("https://partner.example/hook", allow_http=False, allowed=())
+    target = parse_target("https://partner.example/hook", allow_http=False, guard=Guard())
     link = Link(Place(target, None, TLS, wants_http2=True), wire := Wire(), is_http2=True)
     server = serve(wire)
     assert await link.begin() is None

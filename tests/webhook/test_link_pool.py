@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from ipaddress import ip_network
 
 import httpcore
 import pytest
 
 from connector.core.outcome import Failure, Reply
+from connector.webhook.guard import Guard, parse_networks
 from connector.webhook.link import Link
 from connector.webhook.link_opener import LinkOpener, Stage
 from connector.webhook.link_pool import LinkPool
@@ -35,17 +35,17 @@ class Bed:
     """A pool with room for one link, to one receiver."""
 
     def __init__(self, url: str) -> None:
-        networks = (ip_network("127.0.0.0/8"),)
+        guard = Guard(allowed=parse_networks(["127.0.0.0/8"]))
         self.room = Room(1)
         self._resolver = Resolver(FixedLookup({}), budget_ms=1_000)
         self.pool = LinkPool(
-            LinkOpener(self._resolver, allowed=networks),
+            LinkOpener(self._resolver, guard),
             self.room,
             links_per_place_max=1,
             life_ms=60_000,
             idle_ms=60_000,
         )
-        target = parse_target(url, allow_http=True, allowed=networks)
+        target = parse_target(url, allow_http=True, guard=guard)
         self.place = Place(target, None, None, wants_http2=False)
         self.url = url
 

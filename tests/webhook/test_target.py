@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.engine.ports import ForbiddenTarget
-from connector.webhook.guard import parse_networks
+from connector.webhook.guard import Guard, parse_networks
 from connector.webhook.target import Target, parse_target
 
-ALL = parse_networks(["0.0.0.0/0", "::/0"])
+ALL = Guard(allowed=parse_networks(["0.0.0.0/0", "::/0"]))
 
 
 def parse(url: str) -> Target:
-    return parse_target(url, allow_http=True, allowed=())
+    return parse_target(url, allow_http=True, guard=Guard())
 
 
 def test_a_plain_url_is_read_into_its_parts() -> None:
@@ -71,19 +71,19 @@ def test_what_is_too_long_or_no_text_is_refused_with_its_cure(url: str, message:
 
 def test_plain_http_is_refused_unless_the_deployment_allows_it() -> None:
     with pytest.raises(ForbiddenTarget, match="use https, or have the operator allow http"):
-        parse_target("http://a.example/", allow_http=False, allowed=())
+        parse_target("http://a.example/", allow_http=False, guard=Guard())
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "0177.0.0.1", "a.0x7f", "127。0。0。01"])
 def test_other_spellings_of_ipv4_are_refused_even_where_everything_is_allowed(host: str) -> None:
     with pytest.raises(ForbiddenTarget, match="unusual spelling of an IPv4 address"):
-        parse_target(f"https://{host}/", allow_http=False, allowed=ALL)
+        parse_target(f"https://{host}/", allow_http=False, guard=ALL)
 
 
 def test_the_operator_vouches_for_the_ports_of_the_addresses_that_are_allowed() -> None:
-    assert parse_target("https://10.0.0.1:25/", allow_http=False, allowed=ALL).port == 25
+    assert parse_target("https://10.0.0.1:25/", allow_http=False, guard=ALL).port == 25
     with pytest.raises(ForbiddenTarget, match="port 25 belongs to another protocol"):
-        parse_target("https://a.example:25/", allow_http=False, allowed=ALL)
+        parse_target("https://a.example:25/", allow_http=False, guard=ALL)
 
 
 def _number(value: int, base: str) -> str:
