@@ -269,6 +269,9 @@ class Dispatcher:
             if monotonic_ms >= delivery.host.quiet_until_ms:
                 self._watch.observe(delivery.host, answer, monotonic_ms)
             has_changed = lane.succeeded(delivery, monotonic_ms)
+            if lane.disabled is not None and delivery.resets == lane.resets:
+                self._exclusion.accepted(lane, now_ms)
+                delivery.resets = lane.resets  # what else this answer says is of the time after
             if outcome.retry_after_ms:
                 has_changed |= lane.hold_off(delivery, now_ms + outcome.retry_after_ms, now_ms)
             self._places.vacate(delivery)
@@ -283,8 +286,6 @@ class Dispatcher:
                 self._settlement.settle_delivery(delivery.ticket)
             if has_changed:
                 self._exclusion.breaker_changed(lane)
-            if lane.disabled is not None and delivery.resets == lane.resets:
-                self._exclusion.accepted(lane, now_ms)
         else:
             self._not_accepted(delivery, answer, outcome, monotonic_ms)
         if lane.queue or lane.retries:

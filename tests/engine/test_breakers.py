@@ -12,7 +12,7 @@ import pytest
 
 from connector.core.breaker import BreakerRules
 from connector.core.dialect import DIALECTS
-from connector.core.disabling import DisableRules
+from connector.core.disabling import Disabled, DisableRules
 from connector.core.headers import Decoded, decode
 from connector.core.outcome import Failure, Reply
 from connector.core.record import Record
@@ -426,3 +426,21 @@ async def test_the_probe_of_a_disabled_lane_waits_until_its_breaker_lets_it_thro
         await asyncio.sleep(1)
 
     assert lane.disabled is None
+
+
+@virtual
+async def test_the_probe_that_enables_a_lane_again_may_ask_for_a_pause():
+    world = world_with_breakers()
+    world.behave("a", first(1, replies(200), replies(200, retry_after=b"100")))
+    world.start([subscription("a")])
+    lane = world.worker.lanes.get("a")
+    assert lane is not None
+    now_ms = world.clock.now_ms()
+    lane.disabled = Disabled(since_ms=now_ms - 10, why="It failed.", probes_at_ms=now_ms)
+
+    for _ in range(200):
+        world.fill(1)
+        await asyncio.sleep(1)
+
+    assert lane.disabled is None
+    assert 100 <= posts_s(world)[1] <= 106
