@@ -108,10 +108,14 @@ class Exclusion:
         self._leave.turn_away(delivery.ticket, delivery.record, trail, breaker, now_ms)
 
     # ── for long ────────────────────────────────────────────────────────────────────────────────
+    #
+    # What was under way when its subscription was removed decides nothing, and no operator hears of it.
 
     def accepted(self, lane: Lane, now_ms: int) -> None:
         """It is disabled, and has accepted an attempt at ``now_ms`` (Unix)."""
         assert lane.disabled is not None, "else it is nothing new"
+        if not lane.is_live:
+            return
         self._log.warning("enabled again", subscription=lane.subscription.id)
         self._operator.enabled(lane.subscription.id, lane.disabled)
         lane.forget(now_ms)
@@ -119,6 +123,8 @@ class Exclusion:
 
     def failed(self, lane: Lane, outcome: Deferred | Refused, now_ms: int) -> None:
         """An attempt that counts was not accepted at ``now_ms`` (Unix)."""
+        if not lane.is_live:
+            return
         disabled = lane.disabled
         if isinstance(outcome, Refused) and outcome.reason == "gone":
             gone = disable_gone(outcome.detail, self._rules, now_ms=now_ms)

@@ -96,6 +96,28 @@ async def test_gone_disables_at_once() -> None:
 
 
 @virtual
+async def test_what_is_answered_after_a_subscription_was_removed_neither_disables_nor_enables_it() -> None:
+    world = World.new(limits=LIMITS)
+    gone, back = (subscription(id_, dialect=GONE_IS_FINAL) for id_ in ("gone", "back"))
+    world.behave("gone", replies(410, after_s=5))
+    world.behave("back", replies(200, after_s=5))
+    world.start([gone, back])
+    lanes = list(world.worker.lanes)
+    now_ms = world.clock.now_ms()
+    lanes[1].disabled = Disabled(since_ms=now_ms - 10, why="It failed.", probes_at_ms=now_ms)
+    world.fill(1)
+    await asyncio.sleep(1)
+    assert [lane.in_flight for lane in lanes] == [1, 1]
+
+    world.worker.view([ACME], [1_000])
+    await asyncio.sleep(10)
+
+    assert told(world.cluster) == []
+    assert world.log.said("disabled") == world.log.said("enabled again") == []
+    assert [lane.disabled is not None for lane in lanes] == [False, True]
+
+
+@virtual
 async def test_two_workers_that_decide_at_once_tell_it_under_one_id() -> None:
     cluster, topic = Cluster(VirtualClock()), FakeTopic(lambda: 0.4)
     cluster.partitions["post.created"] = 2
