@@ -101,7 +101,7 @@ class Link:
         try:
             if isinstance(self._http, Http2):
                 return await self._carry_http2(self._http, request)
-            return await self._carry_http1(request)
+            return await self._carry_http1(self._http, request)
         except Exception as error:  # httpcore lets h2's, h11's and ours through, and ValueErrors of its own
             self.is_retired = True
             has_begun = self.wire.received_bytes > before_bytes
@@ -122,13 +122,17 @@ class Link:
             return Unprocessed(Failure("protocol", f"what came before the request is not HTTP: {error}"))
         return None
 
-    async def _carry_http1(self, request: httpcore.Request) -> Reply | Failure:
+    async def _carry_http1(
+        self, http: httpcore.AsyncHTTP11Connection, request: httpcore.Request
+    ) -> Reply | Failure:
         wire = self.wire
         wire.expect_reply()
-        response = await self._http.handle_async_request(request)
+        response = await http.handle_async_request(request)
         async for _ in response.aiter_stream():
             pass  # the wire keeps what is wanted of it, and ends it when that is enough
         await response.aclose()
+        if http._h11_state.trailing_data[0]:
+            self.is_retired = True  # an empty line is no fault, but h11 would take it for the next reply
         if wire.reply is None:
             raise httpcore.RemoteProtocolError("the reply is not whole")
         return self._received(wire.reply, response)

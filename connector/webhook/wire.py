@@ -199,6 +199,8 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         else:
             if self._reader is not None:
                 self._read_reply(self._reader, data)
+                # Enough to know that it is too long to be shown.
+                data = data[: max(0, SHOWN_BYTES_MAX + 1 - len(self._unread))]
             self._unread += data
         if self._reader is None and len(self._unread) > UNREAD_BYTES_MAX and not self._is_paused:
             self._is_paused = True

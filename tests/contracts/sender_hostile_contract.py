@@ -22,6 +22,9 @@ from tests.support.raw_receiver import Peer, always, answering_early, ok, receiv
 MEMORY_BYTES_MAX = 2_000_000
 """What one reply may cost at its peak, the receiver's own buffers in the same process included."""
 
+REPLY_MEMORY_BYTES_MAX = 200_000
+"""What each of many long replies may cost, the buffers of the receiver, and of a proxy, included."""
+
 SENT_BYTES_MAX = 16_000_000
 """What a receiver gets rid of before it is cut off: the caps, and what the kernel keeps on the way."""
 
@@ -110,6 +113,7 @@ async def _late_bytes(peer: Peer) -> None:
 
 _BOMB = gzip.compress(bytes(10_000_000)) * 100
 _OK = b"HTTP/1.1 200 OK\r\n"
+_TEN_KB = b"z" * 10_000
 _CHUNKED = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 THAT_WASTE_TIME = [
@@ -264,6 +268,36 @@ class HostileContract:
         assert after == Reply(200, body=b"its own")
         assert receiver.accepted == 2
 
+    async def test_many_long_replies_under_way_at_once_take_little_memory_each(
+        self, make_sender: MakeSender
+    ) -> None:
+        arrived, may_end = asyncio.Semaphore(0), asyncio.Event()
+
+        async def behave(peer: Peer) -> None:
+            await peer.request()
+            await peer.send(_OK + b"Content-Length: 250000\r\n\r\n")
+            for _ in range(24):
+                await peer.send(_TEN_KB)
+            arrived.release()
+            await may_end.wait()
+            await peer.send(_TEN_KB)
+            await peer.closed()
+
+        sender = make_sender()
+        async with receiving(always(ok())) as elsewhere, receiving(behave) as receiver:
+            await post(sender, elsewhere.url())  # what is needed once is not billed to this receiver
+            tracemalloc.start()
+            posting = [asyncio.create_task(post(sender, receiver.url())) for _ in range(40)]
+            for _ in range(40):
+                await arrived.acquire()
+            may_end.set()
+            outcomes = await asyncio.gather(*posting)
+            memory_bytes = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+
+        assert outcomes == [Reply(200, body=b"z" * 1024)] * 40
+        assert memory_bytes < 40 * REPLY_MEMORY_BYTES_MAX
+
     @pytest.mark.parametrize("is_kept", [False, True], ids=["new", "kept"])
     async def test_none_holds_a_place_beyond_the_deadline(
         self, make_sender: MakeSender, is_kept: bool
@@ -331,6 +365,14 @@ class HostileContract:
 
         # With some luck its end is noticed while the connection is still being opened.
         assert kind(outcome) in ("reset", "connect")
+
+    async def test_an_empty_line_after_every_reply_costs_no_delivery(self, make_sender: MakeSender) -> None:
+        sender = make_sender()
+        async with receiving(always(ok() + b"\r\n")) as receiver:
+            outcomes = [kind(await post(sender, receiver.url())) for _ in range(4)]
+
+        assert outcomes == ["http-200"] * 4
+        assert len(receiver.requests) == 4
 
     async def test_a_late_408_on_an_idle_connection_is_given_to_nobody(self, make_sender: MakeSender) -> None:
         sender = make_sender()
