@@ -45,8 +45,8 @@ class Http2(httpcore.AsyncHTTP2Connection):
     async def catch_up(self, request: httpcore.Request) -> None:
         """Read what came while nobody was listening. Raises what is wrong with it."""
         wire = cast(Wire, self._network_stream)
-        while wire.has_unread:
-            await self._read_unless(lambda: not wire.has_unread, request)
+        while wire.unread_bytes:
+            await self._read_unless(lambda: not wire.unread_bytes, request)
 
     async def _receive_remote_settings_change(self, event: h2.events.RemoteSettingsChanged) -> None:  # noqa: ARG002 - h2 has taken it in
         # httpcore's would wait for requests to end before it reads on, with the replies to them unread.

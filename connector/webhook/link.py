@@ -26,6 +26,9 @@ from connector.webhook.proxy import forwarded_failure
 from connector.webhook.reply import REPLY_BYTES_MAX, SNIPPET_BYTES_MAX, with_one_more
 from connector.webhook.wire import Wire
 
+IDLE_UNREAD_BYTES_MAX = 16 * 1024
+"""What may lie unread while there is no request, of HTTP/2. A receiver has little to say then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unprocessed:
@@ -54,7 +57,7 @@ class Link:
         self._last_stream: int | None = None  # that will be answered, once the receiver has said so
         self._http: Http2 | httpcore.AsyncHTTP11Connection
         if is_http2:
-            wire.start_http2(self._going_away)
+            wire.start_http2(self._came)
             self._http = Http2(place.origin, wire, self._limited)
         else:
             wire.start_http1()
@@ -64,6 +67,11 @@ class Link:
     def has_room(self) -> bool:
         """Whether one more request may be sent over it now."""
         return self.is_usable and self.riders < self.streams_max
+
+    @property
+    def may_idle(self) -> bool:
+        """Whether it is of further use when no request is under way."""
+        return self.has_room and self.wire.unread_bytes <= IDLE_UNREAD_BYTES_MAX
 
     @property
     def is_usable(self) -> bool:
@@ -113,7 +121,7 @@ class Link:
 
     async def _spoilt(self, request: httpcore.Request) -> Unprocessed | None:
         """Whether something came over the idle link that makes it useless, before anything is sent."""
-        if not isinstance(self._http, Http2) or self.riders > 1 or not self.wire.has_unread:
+        if not isinstance(self._http, Http2) or self.riders > 1 or not self.wire.unread_bytes:
             return None
         try:
             await self._http.catch_up(request)
@@ -188,13 +196,15 @@ class Link:
         if self.limited is not None:
             self.limited()
 
-    def _going_away(self, last_stream: int) -> None:
-        """The receiver answers streams up to this one, and closes."""
-        self.is_retired = True
-        self._last_stream = last_stream
-        if not self.riders:
+    def _came(self) -> None:
+        """Something has come over HTTP/2, and is not read yet."""
+        if self.wire.last_stream != self._last_stream:
+            # The receiver answers streams up to this one, and closes.
+            self.is_retired = True
+            self._last_stream = self.wire.last_stream
+            self._show_goaway_when_due()
+        if not self.riders and not self.may_idle:
             self.wire.abort()
-        self._show_goaway_when_due()
 
     def _show_goaway_when_due(self) -> None:
         last = self._last_stream

@@ -120,7 +120,7 @@ class LinkPool:
     def _alight(self, link: Link) -> None:
         link.riders -= 1
         link.used_at_s = monotonic()
-        if not link.riders and not link.has_room:
+        if not link.riders and not link.may_idle:
             link.wire.abort()
 
     def _grant(self, shelf: _Shelf) -> _Grant | None:

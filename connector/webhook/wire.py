@@ -53,7 +53,7 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._unread = bytearray()
         self._reader: ReplyReader | None = None
         self._frames: FrameFilter | None = None
-        self._going_away: Callable[[int], None] | None = None
+        self._came: Callable[[], None] | None = None
         self._request_bytes = 0  # written of the request that is now or was last under way over HTTP/1.1
         self._is_expecting = False
         self._is_full = False
@@ -95,11 +95,10 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         """Everything from here on is HTTP/1.1."""
         self._reader = ReplyReader(KnownReply())
 
-    def start_http2(self, going_away: Callable[[int], None]) -> None:
-        """Everything from here on is HTTP/2. ``going_away`` is called with the last stream that will be
-        answered, when the other side says which that is."""
+    def start_http2(self, came: Callable[[], None]) -> None:
+        """Everything from here on is HTTP/2. ``came`` is called whenever some of it has come."""
         self._frames = FrameFilter()
-        self._going_away = going_away
+        self._came = came
         # Frames that came with the handshake's last bytes.
         early, self._unread = bytes(self._unread), bytearray()
         self._read_frames(self._frames, early)
@@ -126,9 +125,14 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._is_expecting = True
 
     @property
-    def has_unread(self) -> bool:
-        """Whether anything has come that was not read."""
-        return bool(self._unread)
+    def unread_bytes(self) -> int:
+        """How much has come that was not read."""
+        return len(self._unread)
+
+    @property
+    def last_stream(self) -> int | None:
+        """The last one of HTTP/2 that will be answered, once the other side has said which that is."""
+        return None if self._frames is None else self._frames.last_stream
 
     def reply_was_whole(self) -> None:
         """A reply of HTTP/2 has come to its end: the bounds on frames begin anew."""
@@ -247,13 +251,12 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self._is_expecting = False
 
     def _read_frames(self, frames: FrameFilter, data: bytes) -> None:
-        before = frames.last_stream
         self._unread += frames.feed(data)
         if frames.fault:
             self.fault = frames.fault
             self.abort()
-        if frames.last_stream is not None and frames.last_stream != before and self._going_away is not None:
-            self._going_away(frames.last_stream)
+        if self._came is not None:
+            self._came()
 
     async def _wake(self) -> None:
         # Over HTTP/2 one may read while others wait to write: each looks for itself what has changed.

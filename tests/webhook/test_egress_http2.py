@@ -17,7 +17,7 @@ from connector.webhook.egress_sender import EgressSender
 from tests.contracts.sender_tls_contract import authority, ca_file, server_tls
 from tests.support.egress_proxy import egress_proxy
 from tests.support.friendly_servers import hypercorn
-from tests.support.http2_receiver import Http2Peer, http2_receiving
+from tests.support.http2_receiver import Http2Peer, frame, http2_receiving
 from tests.support.posting import LATE_MS, kind, post, start
 
 __all__ = ["authority", "ca_file"]
@@ -198,6 +198,24 @@ async def test_an_endless_body_is_cut_and_the_status_counts(
         second = await post(sender, receiver.url(), egress=HTTP2)
 
     assert first == second == Reply(200, body=b"z" * 1024)
+    assert receiver.accepted == 2
+
+
+async def test_a_connection_with_much_behind_the_last_reply_is_not_kept(
+    sender: EgressSender, authority: trustme.CA
+) -> None:
+    def answer(peer: Http2Peer, stream: int) -> None:
+        peer.reply(stream)
+        if peer.index == 0:
+            peer.flush()
+            peer.writer.write(frame(0xEE, bytes(10_000)) * 6)
+
+    async with http2_receiving(answer, server_tls(authority, "127.0.0.1")) as receiver:
+        first = await post(sender, receiver.url(), egress=HTTP2)
+        await asyncio.wait_for(receiver.peers[0].gone.wait(), 5)
+        second = await post(sender, receiver.url(), egress=HTTP2)
+
+    assert first == second == Reply(200, body=b"ok")
     assert receiver.accepted == 2
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from connector.core.outcome import Failure, Reply
 from connector.webhook.frames import FRAMES_MAX
 from connector.webhook.guard import Guard
-from connector.webhook.link import Link, Unprocessed
+from connector.webhook.link import IDLE_UNREAD_BYTES_MAX, Link, Unprocessed
 from connector.webhook.place import Place
 from connector.webhook.target import parse_target
 from connector.webhook.wire import BITE_BYTES, Wire
@@ -82,7 +82,7 @@ def a_request(body: bytes = b"{}") -> httpcore.Request:
 async def test_h2_gets_small_bites_and_everybody_else_has_a_turn_between_two() -> None:
     wire = Wire()
     _Server(wire)
-    wire.start_http2(lambda last_stream: None)
+    wire.start_http2(lambda: None)
     turns = 0
 
     def turn() -> None:
@@ -94,7 +94,7 @@ async def test_h2_gets_small_bites_and_everybody_else_has_a_turn_between_two() -
     wire.data_received(PING * 900)
     turn()
     bites: list[tuple[int, int]] = []
-    while wire.has_unread:
+    while wire.unread_bytes:
         bites.append((len(await wire.read(65_536)), turns))
     wire.connection_lost(None)
 
@@ -124,6 +124,20 @@ async def test_a_flood_that_comes_meanwhile_ends_the_link() -> None:
 
     assert server.wire.has_ended
     assert not link.has_room
+
+
+async def test_an_idle_link_keeps_a_little_unread_and_is_closed_for_more() -> None:
+    link, server = await link_to_a_server()
+    await link.carry(a_request())
+    link.riders = 0
+
+    server.wire.data_received(frame(0xEE, bytes(IDLE_UNREAD_BYTES_MAX - 9)))
+    await asyncio.sleep(0)
+    had_ended = server.wire.has_ended
+    server.wire.data_received(PING)
+    await asyncio.sleep(0)
+
+    assert (had_ended, server.wire.has_ended) == (False, True)
 
 
 async def test_nonsense_that_came_meanwhile_costs_no_request() -> None:
