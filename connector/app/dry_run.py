@@ -206,8 +206,8 @@ async def _run(settings: Settings, show: Show) -> None:
         log=make_log(format=settings.log.format, level=settings.log.level, stream=sys.stderr.buffer),
         on_fatal=fail,
     )
-    await worker.learn()
     worker.view(loaded.subscriptions, tiers_of(loaded.subscriptions))
+    await worker.learn()
     worker.start()
     source.subscribe(matched(settings.source_topics(), names))
     await stopped.wait()

@@ -9,7 +9,7 @@ Afterwards it follows what changes: topics that appear, and the subscriptions fi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -52,6 +52,8 @@ T = TypeVar("T")
 
 FOLLOW_MS = 10_000
 """How often topics are matched anew: a topic that appears is read within this time."""
+LEARNING_MS = 5_000
+"""What other workers know is learnt within a second or two; a view that was read longer ago is read again."""
 WAIT_MS = 2_000
 """How long to wait before an unreachable cluster is tried again at the start."""
 
@@ -144,16 +146,17 @@ class Service:
             log=self._log,
             on_fatal=self.fail,
         )
+        self._view_first(self.worker, tiers)
+        loop = asyncio.get_running_loop()
         self.starting = "learning what other workers know"
+        began_s = loop.time()
         await self.worker.learn()
-        try:
-            self.worker.view(self._subscriptions, list(tiers))
-        except UnusableIdentity as error:
-            raise Refusal(str(error)) from None
+        if loop.time() - began_s > LEARNING_MS / 1_000:
+            tiers = await self._prepare()
+            self._view_first(self.worker, tiers)
         self.worker.start()
         source.subscribe(self._read)
         tier_source.subscribe(list(tiers.values()))
-        loop = asyncio.get_running_loop()
         self._followers = [loop.create_task(self._watch.run()), loop.create_task(self._follow())]
         for task in self._followers:
             task.add_done_callback(self._follower_ended)
@@ -297,6 +300,12 @@ class Service:
             raise Refusal(str(mistakes)) from None
         self._warn(loaded.warnings)
         self._subscriptions = self._wanted = loaded.subscriptions
+
+    def _view_first(self, worker: Worker, tiers: Mapping[int, str]) -> None:
+        try:
+            worker.view(self._subscriptions, list(tiers))
+        except UnusableIdentity as error:
+            raise Refusal(str(error)) from None
 
     async def _need_own_prefix(self) -> None:
         """Refuse a prefix that another group uses, before any topic is made under it."""

@@ -11,7 +11,9 @@ anything parked.
 What was learnt of another URL than the subscription has here is not applied before it leads there. Workers
 see a new file at different times: who saw it last knows of the new URL what the others have learnt by then,
 and of two that tell of different URLs, who saw it first tells again. What was known of a subscription that
-leaves the view holds when it comes back.
+leaves the view holds when it comes back within a week; then the leader removes it, so that the board does not
+grow with every subscription that ever was. News of a backlog stay: its cursor says what must not be replayed
+again, and the letters below it may lie there for ever.
 
 A breaker judges for itself (:meth:`~connector.core.breaker.Breaker.adopt`). *Disabled* holds until a reset
 that is later: an operator's, or that of a worker whose probe succeeded. A run of failures is everybody's, and
@@ -37,6 +39,7 @@ from connector.core.sharing import (
     decode,
     digest_of,
     encode,
+    key_of,
 )
 from connector.engine.lane import Lane
 from connector.engine.lanes import Lanes
@@ -48,11 +51,19 @@ UNKNOWN_MAX: Final = 20_000
 """News kept of subscriptions that are not in our view; the oldest are forgotten."""
 UNREADABLE_MAX: Final = 1_000
 """Keys remembered whose news cannot be read, each told once: beyond it all are forgotten, and told again."""
+UNVIEWED_MAX_MS: Final = 7 * 24 * 3_600_000
+"""Older news of an endpoint whose subscription is in no view are removed. Who drops a subscription tells what
+is known of it, so they are no older than its absence, unless nobody was there to see it go."""
+WITHDRAW_EVERY_MS: Final = 3_600_000
+"""How often is looked for those, and how long after a start: a wrong file may be mended until then."""
+WITHDRAWN_MAX: Final = 1_000
+"""So many are removed at once."""
 RUNS_EVERY_MS: Final = 1_000
 RUNS_TOLD_MAX: Final = 100
 """So often is looked for runs of failures to tell of, and so many of them are told at once."""
 
 _BACKLOG = "backlog/"
+_ENDPOINT = "endpoint/"
 
 
 class Knowledge:
@@ -87,6 +98,7 @@ class Knowledge:
         """Records of the board that could not be read."""
         self._unreadable: set[str] = set()
         self._runs_at_ms = 0
+        self._withdraws_at_ms = clock.monotonic_ms() + WITHDRAW_EVERY_MS
         self._openings: dict[str, int] = {}
         """Of those we park for, as all have heard by now: the opening that was told for it."""
 
@@ -104,8 +116,11 @@ class Knowledge:
         lane.failures.all_know(lane.failures.attempts, self._clock.now_ms())
 
     def look(self) -> None:
-        """Tell of runs of failures now and then."""
+        """Tell of runs of failures now and then, and withdraw what nobody needs."""
         now_ms = self._clock.monotonic_ms()
+        if now_ms >= self._withdraws_at_ms and self._presence.is_leading:
+            self._withdraws_at_ms = now_ms + WITHDRAW_EVERY_MS
+            self._withdraw()
         if now_ms >= self._runs_at_ms:
             self._runs_at_ms = now_ms + RUNS_EVERY_MS
             self.tell_runs()
@@ -116,6 +131,12 @@ class Knowledge:
         news = (lane for lane in self._lanes if lane.failures.is_news(now_ms) and lane.disabled is None)
         for lane in islice(news, RUNS_TOLD_MAX):
             self.tell(lane)
+
+    def _withdraw(self) -> None:
+        """What was told long ago of subscriptions that are in no view."""
+        told_by_ms = self._clock.now_ms() - UNVIEWED_MAX_MS
+        for news in islice((one for one in self._unknown.values() if one.at_ms <= told_by_ms), WITHDRAWN_MAX):
+            self._board.post(key_of(news), None)
 
     def viewed(self, lanes: Iterable[Lane]) -> None:
         """These lanes are new: what was heard of them before they were is applied."""
@@ -181,6 +202,8 @@ class Knowledge:
             case Forgotten(key=name):
                 if name.startswith(_BACKLOG):
                     self.backlogs.pop(name.removeprefix(_BACKLOG), None)
+                elif name.startswith(_ENDPOINT):
+                    self._heard_withdrawn(name.removeprefix(_ENDPOINT))
             case Fault(key=name, why=why):
                 self._cannot_read(name, why)
             case ParkingNews(worker=self._worker_id):
@@ -196,6 +219,13 @@ class Knowledge:
             self._apply(lane, news)
         else:
             self._keep(news)
+
+    def _heard_withdrawn(self, subscription_id: str) -> None:
+        lane = self._lanes.get(subscription_id)
+        if lane is not None:
+            self.tell(lane)  # the leader's view is an old one
+        else:
+            self._unknown.pop(subscription_id, None)
 
     def _keep(self, news: EndpointNews) -> None:
         self._unknown.pop(news.subscription_id, None)

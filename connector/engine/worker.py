@@ -210,17 +210,20 @@ class Worker:
         self.knowledge.moved(lane for lane, url in before.items() if lane.endpoint.url != url)
         self.outbox.tiers = tuple(tiers)
         self.dispatcher.changed(evicted)
-        self.presence.park(self._parking())
+        if self._has_started:
+            self.presence.park(self._parking())
 
     async def learn(self) -> None:
-        """Learn what the other workers know, as long as it takes."""
+        """Learn what the other workers know, as long as it takes. :meth:`view` comes first: of what is not in
+        the view no more is kept than there is room for."""
         self.knowledge.start()
         await self.knowledge.caught_up()
 
     def start(self) -> None:
-        """Join the groups and work. :meth:`learn` and :meth:`view` come first."""
+        """Join the groups and work. :meth:`view` and :meth:`learn` come first."""
         assert self.outbox.tiers, "the view is complete before a group is joined"
         self._has_started = True
+        self.presence.park(self._parking())
         self._tasks.spawn(self.presence.run(), "presence")
         for pump in self.pumps:
             pump.start()

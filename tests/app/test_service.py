@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from connector.app import service as service_module
 from connector.app.service import Service
 from connector.core.view import Diff
 from connector.kafka.mock_cluster import CAPABILITIES, MockCluster
@@ -110,6 +111,26 @@ async def test_a_key_that_is_replaced_while_the_view_changes_holds_reading_until
 
     assert [lane.subscription for lane in service.worker.lanes] == [after]
     assert not service.worker.pumps[0].held
+
+
+async def test_the_view_is_read_again_when_learning_has_taken_long(
+    mock_kafka: MockCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "LEARNING_MS", 0)
+    for name in ("post.created", *(f"webhooks.{own}" for own in OWN)):
+        mock_kafka.create_topic(name, 1)
+    declare(tmp_path, "one")
+    service = make_service(mock_kafka.bootstrap_servers, tmp_path)
+    starting = asyncio.create_task(service.start())
+    async with asyncio.timeout(40):
+        while service.worker is None or not service.worker.lanes:  # noqa: ASYNC110  no event tells of it
+            await asyncio.sleep(0)  # it learns by a thread, so a turn is soon enough
+
+        declare(tmp_path, "one", "two")
+        await starting
+
+    assert [lane.subscription.id for lane in service.worker.lanes] == ["one", "two"]
+    await service.stop()
 
 
 @pytest.mark.slow

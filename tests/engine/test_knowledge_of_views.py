@@ -10,9 +10,11 @@ import pytest
 from connector.core.dialect import DIALECTS
 from connector.core.disabling import NEVER_MS
 from connector.core.topic_names import parked_topic
+from connector.engine import knowledge
+from connector.engine.knowledge import WITHDRAW_EVERY_MS
 from tests.support.fake_kafka import PREFIX
 from tests.support.team import TIERS_MS, Team
-from tests.support.virtual_time import run_virtual, virtual
+from tests.support.virtual_time import VirtualLoop, run_virtual, virtual
 from tests.support.world import replies, subscription
 
 GONE_IS_FINAL = replace(DIALECTS["webhooks-v1"], gone_is_final=True)
@@ -108,7 +110,7 @@ async def test_a_run_of_failures_goes_on_when_its_subscription_comes_back():
 # ── to another url ──────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("apart_s", [0.1, 3, 1_800])
+@pytest.mark.parametrize("apart_s", [0.1, 3, 60])
 def test_what_one_learns_of_a_new_url_holds_for_those_that_see_the_change_later(apart_s: float):
     async def scenario() -> None:
         team = await Team.of(2)
@@ -171,3 +173,91 @@ async def test_what_was_learnt_of_a_url_by_one_that_saw_the_change_late_is_not_k
     team.worlds[0].worker.view([subscription("a", dialect=GONE_IS_FINAL)], TIERS_MS)
 
     assert team.lanes()[0].disabled is None
+
+
+# ── what nobody needs ───────────────────────────────────────────────────────────────────────────
+
+
+def pass_days(days: float) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.pass_time(days * 86_400)
+
+
+@virtual
+async def test_news_of_a_subscription_that_is_in_no_view_are_removed_after_a_week_and_not_before():
+    team = await Team.of(2, dialect=GONE_IS_FINAL)
+    team.behave("a", replies(410))
+    team.fill(1, 0)
+    await asyncio.sleep(3)
+    pass_days(30)
+    await asyncio.sleep(10)
+    assert team.topic.newest[b"endpoint/a"] is not None
+
+    view(team, "b")
+    await asyncio.sleep(3)
+    pass_days(6.9)
+    await asyncio.sleep(10)
+    assert team.topic.newest[b"endpoint/a"] is not None
+    pass_days(0.2)
+    await asyncio.sleep(10)
+
+    assert team.topic.newest[b"endpoint/a"] is None
+    view(team, "a", "b", dialect=GONE_IS_FINAL)
+    assert [lane.disabled for lane in team.lanes()] == [None, None]
+
+
+@virtual
+async def test_old_news_are_not_removed_soon_after_a_start_which_may_have_been_with_a_wrong_file():
+    team = await Team.of(1, dialect=GONE_IS_FINAL)
+    team.behave("a", replies(410))
+    team.fill(1, 0)
+    await asyncio.sleep(3)
+    await team.worlds[0].worker.stop()
+    pass_days(30)
+
+    late = await team.start(subscription("b"))
+    await asyncio.sleep(WITHDRAW_EVERY_MS / 1_000 - 10)
+    assert team.topic.newest[b"endpoint/a"] is not None
+    late.worker.view([subscription("a"), subscription("b")], TIERS_MS)
+    await asyncio.sleep(20)
+
+    assert team.topic.newest[b"endpoint/a"] is not None
+    assert late.worker.lanes.get("a").disabled is not None  # type: ignore[union-attr]
+
+
+@virtual
+async def test_what_a_leader_removes_that_has_an_old_view_is_told_again():
+    team = await Team.of(2)
+    team.behave("a", replies(429, retry_after=b"3600"))
+    team.fill(1, 0)
+    await asyncio.sleep(3)
+
+    team.topic.append(b"endpoint/a", None)
+    await asyncio.sleep(3)
+
+    late = await team.start(subscription("a"))
+    assert late.worker.lanes.get("a").breaker.state == "open"  # type: ignore[union-attr]
+
+
+def test_more_news_than_are_kept_of_what_is_in_no_view_leave_those_of_the_view_alone(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async def scenario() -> None:
+        monkeypatch.setattr(knowledge, "UNKNOWN_MAX", 2)
+        team = await Team.of(1)
+        for id_ in ("a", "b", "c", "d"):
+            team.worlds[0].worker.view([subscription(id_)], TIERS_MS)
+            team.behave(id_, replies(429, retry_after=b"3600"))
+            team.fill(1, 0)
+            await asyncio.sleep(3)
+
+        late = team.make()
+        late.worker.view([subscription("a")], TIERS_MS)
+        await late.worker.knowledge.caught_up()
+
+        late.worker.view([subscription(id_) for id_ in ("a", "b", "c", "d")], TIERS_MS)
+        states = [lane.breaker.state for lane in late.worker.lanes]
+        assert states == ["open", "closed", "open", "open"]
+
+    run_virtual(scenario)

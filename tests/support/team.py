@@ -52,6 +52,19 @@ class Team:
     async def start(self, *subscriptions: Subscription) -> World:
         """Another worker, once it has learnt what the others know."""
         number = len(self.worlds)
+        world = self.make()
+        await world.worker.knowledge.caught_up()
+        world.worker.view(subscriptions, TIERS_MS)
+        world.worker.start()
+        world.source.assign(TopicPartition("post.created", number))
+        if number == 0:
+            tiers = [TopicPartition(f"webhooks.retry.{tier}", 0) for tier in ("5s", "30s", "5m")]
+            world.tier_source.assign(*tiers)
+        return world
+
+    def make(self) -> World:
+        """Another worker that begins to hear what the others know."""
+        number = len(self.worlds)
         sender = FakeSender(self.clock)
         sender.posts, sender.accepted = self.sender.posts, self.sender.accepted
         sender.behaviour = self.sender.behaviour
@@ -63,13 +76,6 @@ class Team:
             worker_id=f"w{number}",
         )
         self.worlds.append(world)
-        await world.worker.knowledge.caught_up()
-        world.worker.view(subscriptions, TIERS_MS)
-        world.worker.start()
-        world.source.assign(TopicPartition("post.created", number))
-        if number == 0:
-            tiers = [TopicPartition(f"webhooks.retry.{tier}", 0) for tier in ("5s", "30s", "5m")]
-            world.tier_source.assign(*tiers)
         return world
 
     def fill(self, count: int, worker: int) -> None:
