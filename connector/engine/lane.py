@@ -110,6 +110,8 @@ class Lane:
     partition) lets nothing wait until one of them has ended. A removed subscription's lane is not
     ``is_live``.
 
+    ``in_flight`` are the POSTs under way to the URL that it leads to now.
+
     ``resets`` counts how often what was learnt was forgotten. The answer of an attempt that began before the
     last time is about what the lane knows no longer, perhaps about another URL: it teaches the lane nothing
     (``tests/engine/test_outdated_answers.py``).
@@ -142,6 +144,7 @@ class Lane:
         "resets",
         "retries",
         "subscription",
+        "url_resets",
         "url_since_ms",
     )
 
@@ -166,6 +169,7 @@ class Lane:
         self.reset_at_ms = 0  # Unix: when what was learnt of the endpoint was last forgotten on purpose
         self.url_since_ms = 0  # Unix: when it was last seen to lead to another URL than before; 0: never
         self.resets = 0
+        self.url_resets = 0  # what ``resets`` was when it began to lead to this URL
         self.queue: deque[Delivery] = NOTHING_WAITS
         self.retries: deque[Delivery] = NOTHING_WAITS
         self.in_flight = 0
@@ -187,6 +191,9 @@ class Lane:
         """Send with these from now on. What was learnt of another URL does not hold for this one."""
         if endpoint.url != self.endpoint.url:
             self._begin_anew()
+            self.in_flight = 0  # what hangs at another URL says nothing of how many this one takes
+            self.is_in_the_way = False
+            self.url_resets = self.resets
             self.reset_at_ms = 0
             self.url_since_ms = max(now_ms, self.url_since_ms + 1)
         self.pace.rebound(subscription.in_flight_max)

@@ -83,7 +83,8 @@ class Places:
     def vacate(self, delivery: Delivery) -> None:
         """Its POST has ended: those that lacked this place move up."""
         lane = delivery.lane
-        lane.in_flight -= 1
+        if delivery.resets >= lane.url_resets:
+            lane.in_flight -= 1
         host = delivery.host
         host.in_flight -= 1
         if host.line:

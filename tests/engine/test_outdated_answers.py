@@ -123,3 +123,17 @@ def test_a_reset_is_later_than_the_one_before_whatever_the_clock_says() -> None:
         assert lane.reset_at_ms == 1_002
 
     run_virtual(scenario)
+
+
+@virtual
+async def test_what_hangs_at_the_old_url_keeps_nothing_from_the_new_one():
+    world, lane = await with_answers_under_way(4, 200)
+    moved(world)
+    world.fill(5)
+    await asyncio.sleep(1)
+
+    assert world.accepted("new") == 5
+    await asyncio.sleep(10)
+    assert lane.in_flight == 0
+    assert len(world.sender.accepted) == 17
+    assert world.problems() == []

@@ -372,7 +372,8 @@ class PlacesMachine(RuleBasedStateMachine):
         flying = self.places.flying
         assert len(flying) <= PLACES
         for lane in self.lanes:
-            assert sum(one.lane is lane for one in flying) == lane.in_flight
+            to_its_url = (one for one in flying if one.lane is lane and one.resets >= lane.url_resets)
+            assert len(list(to_its_url)) == lane.in_flight
         for host in {one.host for one in flying}:
             assert sum(one.host is host for one in flying) == host.in_flight
         assert sum(one.is_unproven for one in flying) <= PLACES // 4
