@@ -21,6 +21,7 @@ import httpcore
 
 from connector.core.outcome import Failure, Reply
 from connector.webhook.http2 import Http2
+from connector.webhook.opener import failure_of
 from connector.webhook.place import Place
 from connector.webhook.proxy import forwarded_failure
 from connector.webhook.reply import REPLY_BYTES_MAX, SNIPPET_BYTES_MAX, with_one_more
@@ -221,6 +222,8 @@ class Link:
     def _not_begun(self, error: Exception) -> Failure:
         """What an exception means that came before the receiver took requests."""
         wire = self.wire
+        if isinstance(error, OSError):
+            return failure_of(error, str(self.place))
         if wire.fault:
             return Failure("protocol", wire.fault)
         if wire.tls_fault:
@@ -238,6 +241,8 @@ class Link:
             return wire.reply  # ours is the reading that counts, and it is whole
         if (refused := _unprocessed(error)) is not None:
             return refused
+        if isinstance(error, OSError):
+            return failure_of(error, str(self.place))  # this machine's: the wire raises none
         if _is_end(error):
             return Failure("reset", f"the receiver ended the request: {error.args[0]}")
         if wire.fault:

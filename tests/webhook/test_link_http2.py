@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import os
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 import h2.config
 import h2.connection
 import h2.events
 import httpcore
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +25,7 @@ from connector.webhook.place import Place
 from connector.webhook.target import parse_target
 from connector.webhook.wire import BITE_BYTES, Wire
 from tests.support.http2_receiver import frame
+from tests.support.starved_sender import descriptors_left
 
 PING = frame(6, b"12345678")
 TAKES_NO_REQUEST = frame(4, b"\0\3\0\0\0\0")
@@ -62,10 +67,14 @@ class _Server(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-async def link_to_a_server(serve: Callable[[Wire], _Server] = _Server) -> tuple[Link, _Server]:
+def a_link(serve: Callable[[Wire], _Server]) -> tuple[Link, _Server]:
     target = parse_target("https://partner.example/hook", allow_http=False, guard=Guard())
     link = Link(Place(target, None, TLS, wants_http2=True), wire := Wire(), is_http2=True)
-    server = serve(wire)
+    return link, serve(wire)
+
+
+async def link_to_a_server(serve: Callable[[Wire], _Server] = _Server) -> tuple[Link, _Server]:
+    link, server = a_link(serve)
     assert await link.begin() is None
     return link, server
 
@@ -164,6 +173,22 @@ async def test_a_request_that_is_not_taken_any_more_is_not_sent_and_may_be_over_
         Failure("reset", "the receiver takes no more requests over this connection")
     )
     assert (server.requests, link.has_room) == (1, False)
+
+
+async def test_a_descriptor_that_is_missing_within_httpcore_is_no_fault_of_the_receiver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It looks for an optional module when it first uses a lock, for which Python reads changed directories.
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.util.find_spec("none_such")
+    begun, _ = await link_to_a_server()
+    other, _ = a_link(_Server)
+
+    with descriptors_left(0):
+        os.utime(tmp_path, (1, 1))
+        failures = [await begun.carry(a_request()), await other.begin()]
+
+    assert [failure.kind for failure in failures if isinstance(failure, Failure)] == ["resources"] * 2
 
 
 SOME_FRAME = st.builds(
