@@ -144,6 +144,8 @@ class Knowledge:
             news = self._unknown.pop(lane.subscription.id, None)
             if news is not None:
                 self._apply(lane, news)
+                if not news.are_of(lane.subscription.url):
+                    self.tell(lane)  # who knows more of the URL it leads to now says so
 
     def moved(self, lanes: Iterable[Lane]) -> None:
         """These lead to another URL than before: what others told of it is applied."""
@@ -157,9 +159,11 @@ class Knowledge:
         """These are in our view no longer. What is known of them is told, for whoever has them later."""
         for lane in lanes:
             id_ = lane.subscription.id
-            self._elsewhere.pop(id_, None)
-            self._keep(self._news_of(lane))
-            self.tell(lane)
+            news = self._elsewhere.pop(id_, None)
+            if news is None:  # else others have seen before us that it leads elsewhere
+                news = self._news_of(lane)
+                self.tell(lane)
+            self._keep(news)
             backlog = self.backlogs.get(id_)
             if backlog is not None and not backlog.is_done:
                 self._log.warning(

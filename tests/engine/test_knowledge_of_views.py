@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -259,5 +260,45 @@ def test_more_news_than_are_kept_of_what_is_in_no_view_leave_those_of_the_view_a
         late.worker.view([subscription(id_) for id_ in ("a", "b", "c", "d")], TIERS_MS)
         states = [lane.breaker.state for lane in late.worker.lanes]
         assert states == ["open", "closed", "open", "open"]
+
+    run_virtual(scenario)
+
+
+# ── all of it at once ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 13, 23, 27, 29])
+def test_whatever_views_three_workers_had_they_agree_once_they_have_the_same_and_fall_silent(seed: int):
+    async def scenario() -> None:
+        chance = Random(seed)
+        team = await Team.of(3, delay_s=lambda: chance.uniform(0.001, 1.0))
+        views = [
+            [subscription("a"), subscription("b")],
+            [subscription("a", url=NEW), subscription("b")],
+            [subscription("b")],
+        ]
+        for _ in range(60):
+            behaviour = chance.choice(
+                (replies(200), replies(410), replies(500), replies(429, retry_after=b"900"))
+            )
+            team.behave("a", behaviour)
+            team.sender.behaviour[NEW] = behaviour
+            chance.choice(team.worlds).worker.view(chance.choice(views), TIERS_MS)
+            team.fill(chance.randrange(8), chance.randrange(3))
+            await asyncio.sleep(chance.choice((0.05, 0.5, 5.0)))
+        for world in team.worlds:
+            world.worker.view(views[0], TIERS_MS)
+            await world.tier_source.close()
+        await asyncio.sleep(25)
+        told = team.told()
+        await asyncio.sleep(20)
+
+        assert team.told() == told
+        await team.start(*views[0])
+        now_ms = team.clock.now_ms()
+        known = [(max(lane.breaker.until_ms, now_ms), lane.disabled) for lane in team.lanes()]
+        assert known == [known[0]] * 4
+        for world in team.worlds:
+            assert world.problems() == []
 
     run_virtual(scenario)

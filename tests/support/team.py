@@ -53,8 +53,8 @@ class Team:
         """Another worker, once it has learnt what the others know."""
         number = len(self.worlds)
         world = self.make()
-        await world.worker.knowledge.caught_up()
         world.worker.view(subscriptions, TIERS_MS)
+        await world.worker.knowledge.caught_up()
         world.worker.start()
         world.source.assign(TopicPartition("post.created", number))
         if number == 0:
