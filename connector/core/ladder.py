@@ -24,15 +24,17 @@ from typing import Final
 
 from connector.core.subscription import Subscription
 
-FALLBACK_TIER_MS: Final = 30_000
-"""The one tier when no ladder names any: a delivery that cannot be tried now needs a place to wait."""
+ROOM_TIERS_MS: Final = (5_000, 30_000, 120_000)
+"""These are there whatever the ladders say: a delivery that cannot be tried now needs a place to wait.
+Without the two longer ones a backlog of a few minutes would be read and written again every few seconds:
+many a ladder has nothing between 5 s and 5 min (:mod:`connector.core.returns`)."""
 
 
 def tiers_of(subscriptions: Iterable[Subscription]) -> tuple[int, ...]:
-    """The tiers these subscriptions need, shortest first: the union of their ladders' delays.
-    Never empty (:data:`FALLBACK_TIER_MS`)."""
+    """The tiers these subscriptions need, shortest first: the union of their ladders' delays and
+    :data:`ROOM_TIERS_MS`."""
     delays_ms = {delay_ms for one in subscriptions for delay_ms in one.ladder_ms}
-    return tuple(sorted(delays_ms)) or (FALLBACK_TIER_MS,)
+    return tuple(sorted(delays_ms.union(ROOM_TIERS_MS)))
 
 
 def tolerance_ms(tier_ms: int) -> int:
@@ -56,12 +58,6 @@ def fit(delay_ms: int, tiers: Sequence[int]) -> int:
     if not is_exact and above < len(tiers) and tiers[above] - delay_ms <= tiers[above] // 20:
         return tiers[above]
     return tiers[max(above - 1, 0)]
-
-
-def nearest(delay_ms: int, tiers: Sequence[int]) -> int:
-    """The tier (sorted, at least one) closest to ``delay_ms``, the shorter one of two: for waits that
-    are an estimate and no promise."""
-    return min(tiers, key=lambda tier_ms: abs(tier_ms - delay_ms))
 
 
 def due_at(*, append_ms: int, tier_ms: int, not_before_ms: int) -> int:

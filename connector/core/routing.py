@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from connector.core.ladder import fit, nearest
+from connector.core.ladder import fit
 from connector.core.outcome import Deferred, Delivered, Outcome, Refused
 from connector.core.trail import Reason
 
@@ -92,19 +92,16 @@ def route(
             assert_never(outcome)
 
 
-def divert(*, estimate_ms: int, tiers: Sequence[int]) -> Retry:
-    """Where a delivery waits that could not be tried: the tier nearest to ``estimate_ms``, without a
-    *not before*, so that an endpoint that is well again sooner does not idle. Its attempt stays, its
-    hop is one more (:meth:`~connector.core.trail.Trail.to_tier`)."""
-    return Retry(tier_ms=nearest(estimate_ms, tiers), not_before_ms=0)
-
-
 def shut_out(*, rest_ms: int, turns: int, tiers: Sequence[int]) -> Retry:
     """Where a delivery waits whose endpoint is not tried at all for another ``rest_ms``: a tier no shorter
     than that, and a longer one the more often (``turns``) it was turned away before, so that a backlog does
-    not pass by every few seconds in vain."""
+    not pass by every few seconds in vain. Of those the shortest that is as long as the doubled wait, unless
+    it is more than twice that: then the one below, or it would be missing long after the endpoint is back."""
     wanted_ms = rest_ms << min(turns, SHUT_OUT_DOUBLINGS_MAX)
-    return Retry(tier_ms=next((one for one in tiers if one >= wanted_ms), tiers[-1]), not_before_ms=0)
+    fair = [one for one in tiers if rest_ms <= one <= 2 * wanted_ms]
+    enough_ms = next((one for one in tiers if one >= rest_ms), tiers[-1])
+    tier_ms = next((one for one in fair if one >= wanted_ms), fair[-1] if fair else enough_ms)
+    return Retry(tier_ms=tier_ms, not_before_ms=0)
 
 
 def _retry(delay_ms: int, *, tiers: Sequence[int], now_ms: int) -> Retry:

@@ -15,9 +15,9 @@ from connector.core.event import Poison
 from connector.core.ladder import fit
 from connector.core.ledger import Ticket
 from connector.core.record import Record
-from connector.core.routing import OWN_FAULT_DELAY_MS, Retry, divert, shut_out
+from connector.core.routing import OWN_FAULT_DELAY_MS, Retry, shut_out
 from connector.core.trail import Origin, PoisonTrail, Reason, Trail
-from connector.engine.lane import ESTIMATE_MAX_MS, Delivery
+from connector.engine.lane import STILL_MS, Delivery
 from connector.engine.outbox import Destination, Outbox, ToDeadLetters, ToParked, ToTier
 from connector.engine.ports import Clock, Log
 from connector.engine.settlement import Settlement
@@ -43,17 +43,21 @@ class Departures:
         onwards = trail.to_tier(not_before_ms=where.not_before_ms, standstill_ms=standstill_ms)
         self._send(delivery, ToTier(where.tier_ms), onwards)
 
-    def divert(self, delivery: Delivery, why: str, estimate_ms: int | None) -> None:
-        """It could not be tried for want of room, which is estimated to last so long; ``None``: nothing
-        moves, and it waits longer each time."""
-        self._accounts.diverted[why] += 1
+    def divert(self, delivery: Delivery, why: str) -> None:
+        """It cannot stay, and is to be tried soon."""
+        self._divert(delivery, trail_of(delivery), why, self._outbox.tiers[0])
+
+    def make_room(self, delivery: Delivery, why: str) -> None:
+        """Its lane has no room for it. When nothing moves there, it waits longer each time."""
         tiers, trail = self._outbox.tiers, trail_of(delivery)
-        if estimate_ms is None:
-            where = shut_out(rest_ms=ESTIMATE_MAX_MS, turns=_turns(trail), tiers=tiers)
-        else:
-            where = divert(estimate_ms=estimate_ms, tiers=tiers)
-        trail = trail.to_tier(not_before_ms=0, standstill_ms=where.tier_ms)
-        self._send(delivery, ToTier(where.tier_ms), trail)
+        tier_ms = delivery.lane.take_tier(tiers, self._clock.monotonic_ms())
+        if tier_ms is None:
+            tier_ms = shut_out(rest_ms=STILL_MS, turns=_turns(trail), tiers=tiers).tier_ms
+        self._divert(delivery, trail, why, tier_ms)
+
+    def _divert(self, delivery: Delivery, trail: Trail, why: str, tier_ms: int) -> None:
+        self._accounts.diverted[why] += 1
+        self._send(delivery, ToTier(tier_ms), trail.to_tier(not_before_ms=0, standstill_ms=tier_ms))
 
     def turn_away(self, ticket: Ticket, record: Record, trail: Trail, breaker: Breaker, now_ms: int) -> None:
         """The ``breaker`` of its lane is open at ``now_ms`` (Unix). What the endpoint asked for is kept to

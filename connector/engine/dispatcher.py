@@ -9,7 +9,7 @@ in flight, or in the outbox, until it is settled or given back.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from connector.core.accounts import Accounts
@@ -36,12 +36,17 @@ class DispatchLimits:
     """``in_flight_max`` bounds the POSTs under way in this process, ``host_in_flight_max`` those to one host;
     ``in_hand_max`` what is queued, in flight or being written: past it the pumps stop reading, which is the
     back-pressure (a record with more deliveries than the room left is taken whole). What has waited in a
-    lane's queue for ``wait_max_ms`` is diverted."""
+    lane's queue for ``wait_max_ms`` is diverted, a retry later (:data:`RETRY_WAIT_MAX_MS`)."""
 
     in_flight_max: int
     host_in_flight_max: int
     in_hand_max: int
     wait_max_ms: int
+
+
+RETRY_WAIT_MAX_MS = 30_000
+"""So long a retry may wait in the queue of a lane that works. No sibling waits for it, so it may stay until
+the next tier would have brought it back."""
 
 
 class Dispatcher:
@@ -175,7 +180,7 @@ class Dispatcher:
                 self._places.waiting += 1
                 self._places.line_up(lane)
             else:
-                self._leave.divert(delivery, "full lane", lane.drain_estimate_ms(now_ms))
+                self._leave.make_room(delivery, "full lane")
 
     def changed(self, evicted: Iterable[Lane]) -> None:
         """The subscriptions have changed. The lanes that were evicted may not keep their queue: their
@@ -187,7 +192,7 @@ class Dispatcher:
                 if lane.is_live:
                     self._exclusion.park(delivery)
                 else:
-                    self._leave.divert(delivery, "subscription removed", 0)
+                    self._leave.divert(delivery, "subscription removed")
         self._serve_all()
 
     def heard(self, lane: Lane) -> None:
@@ -213,16 +218,18 @@ class Dispatcher:
         self._exclusion.look()
         overdue_ms = now_ms - self._wait_max_ms
         for lane in self._lanes:
+            if lane.returns is not None:
+                lane.forget_returns(now_ms)
             if lane.is_proven and now_ms - lane.proven_ms > PROVEN_MS:
                 lane.is_proven = False
             if not lane.waiting:
                 continue
-            estimate_ms = lane.drain_estimate_ms(now_ms)
-            for delivery in self._places.take_out(lane, lambda one: one.since_ms < overdue_ms):
-                self._leave.divert(delivery, "waited too long", estimate_ms)
-            for _ in range(len(lane.queue) - lane.room(now_ms)):
+            retry_overdue_ms = now_ms - RETRY_WAIT_MAX_MS if lane.is_proven else overdue_ms
+            for delivery in self._places.take_out(lane, _waits_since(overdue_ms, retry_overdue_ms)):
+                self._leave.make_room(delivery, "waited too long")
+            for delivery in lane.take_surplus(now_ms):
                 self._places.waiting -= 1
-                self._leave.divert(lane.take_youngest(), "full lane", estimate_ms)
+                self._leave.make_room(delivery, "full lane")
             self._places.line_up(lane)  # a breaker's cool-down may be over
         self._places.serve()
 
@@ -352,3 +359,8 @@ class Dispatcher:
     def _serve_all(self) -> None:
         self._places.line_up_anew(self._lanes)
         self._places.serve()
+
+
+def _waits_since(fresh_ms: int, retry_ms: int) -> Callable[[Delivery], bool]:
+    """Whether a delivery has waited since before that (monotonic)."""
+    return lambda one: one.since_ms < (fresh_ms if one.trail is None else retry_ms)

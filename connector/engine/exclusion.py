@@ -165,7 +165,7 @@ class Exclusion:
         if self._news.is_parking_announced(delivery.lane.subscription.id):
             self._leave.park(delivery)
         else:
-            self._leave.divert(delivery, "parking is announced", 0)
+            self._leave.divert(delivery, "parking is announced")
 
     def may_probe(self, lane: Lane) -> bool:
         """Whether a delivery that comes now finds out if this lane, which parks, works again: one at a time

@@ -40,7 +40,7 @@ class HandingOver:
             for delivery in self._places.take_out(lane, lambda one: one.ticket.ledger in leaving):
                 ticket = delivery.ticket
                 if ticket.ledger.is_live and (ticket.settled_deliveries or ticket in begun):
-                    self._leave.divert(delivery, "partition leaves", 0)
+                    self._leave.divert(delivery, "partition leaves")
                 else:
                     self._leave.release()
         self._outbox.withdraw({ledger for ledger in leaving if not ledger.is_live})
@@ -74,14 +74,14 @@ class HandingOver:
         for lane in lanes:
             if lane.queue or lane.retries:
                 for delivery in self._places.take_out(lane, lambda one: one.ticket in leaving):
-                    self._leave.divert(delivery, why, 0)
+                    self._leave.divert(delivery, why)
 
     def _abandon(self, deliveries: Iterable[Delivery], why: str) -> None:
         for delivery in deliveries:
             if delivery not in self.abandoned:
                 self.abandoned.add(delivery)
                 delivery.lane.is_in_the_way = True
-                self._leave.divert(delivery, why, 0)
+                self._leave.divert(delivery, why)
 
     def may_stay(self, delivery: Delivery) -> bool:
         """Whether it may wait here: its partition is ours, and stays so as far as we know."""

@@ -9,7 +9,7 @@ dispatcher does, by what :class:`~connector.engine.places.Places` allow.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -17,12 +17,14 @@ from connector.core.breaker import Breaker, BreakerRules, BreakerSnapshot
 from connector.core.composer import Composer
 from connector.core.disabling import Disabled, FailureRun
 from connector.core.event import Event
+from connector.core.ladder import fit
 from connector.core.ledger import Ticket
 from connector.core.limiter import TokenBucket
 from connector.core.outcome import Deferred, Refused
 from connector.core.pace import Pace
 from connector.core.rate import WINDOW_MS, Rate
 from connector.core.record import Record
+from connector.core.returns import Returns
 from connector.core.subscription import Subscription
 from connector.core.trail import Trail
 from connector.engine.ports import Endpoint
@@ -33,8 +35,15 @@ UNBOUNDED = 1 << 62
 STALL_MS = 2_500
 """A lane whose places are all taken and that heard nothing for so long is stalled, unless its endpoint is
 known to take its time. Half of what a delivery may wait: what is queued then would wait in vain."""
-ESTIMATE_MAX_MS = 60_000
-"""No estimate of how long a queue will take looks further ahead."""
+STILL_MS = 60_000
+"""What a lane has no room for waits for about so long where nothing ends at present."""
+RETRIES_MS = 6_500
+"""As many retries may wait as the lane makes in so long: the shortest tier hands all it has back at once
+every 5 s, up to a second late, and the lane is not to idle before the next time."""
+RETRIES_MAX = 2_000
+"""But no more than that, a tenth of what a process has in hand, unless ``queue_max`` is more."""
+MEASURE_MS = 5_000
+"""For so long a lane that has enough to do is watched before it is known what it makes."""
 PROVEN_MS = 60_000
 """For how long a success shows that the endpoint works."""
 
@@ -102,13 +111,14 @@ class Lane:
     ``queue`` holds fresh deliveries, ``retries`` those from a tier; when both wait they start in turn. What
     may wait of the fresh ones is ``subscription.queue_max``, or what the lane's own pace will clear within a
     second, the larger: a fast endpoint with a backlog is not diverted, and a hanging one does not collect
-    more than its share; half as much again may wait of retries, which fresh events so never crowd out. A
-    burst after a pause says nothing about the pace yet, so a lane whose last attempt did not fail has
-    :data:`PROOF_MS` to show one. In a *stalled* lane (its places are taken by POSTs that nothing is heard of)
-    only as many wait as it has places: the next answers will need no more, and all others would wait in vain,
-    holding up their partitions. A lane that was found *in the way* (its POSTs under way held up a whole
-    partition) lets nothing wait until one of them has ended. A removed subscription's lane is not
-    ``is_live``.
+    more than its share. Of retries, which fresh events so never crowd out, as many may wait again, or what
+    the lane makes until the shortest tier brings more. A burst after a pause says nothing about the pace yet,
+    so a lane whose last attempt did not fail has :data:`PROOF_MS` to show one, unless it has ``returns``:
+    then more came than it could take, and a part of that is still to come back. In a *stalled* lane (its
+    places are taken by POSTs that nothing is heard of) only as many wait as it has places: the next answers
+    will need no more, and all others would wait in vain, holding up their partitions. A lane that was found
+    *in the way* (its POSTs under way held up a whole partition) lets nothing wait until one of them has
+    ended. A removed subscription's lane is not ``is_live``.
 
     ``in_flight`` are the POSTs under way to the URL that it leads to now.
 
@@ -119,6 +129,8 @@ class Lane:
 
     __slots__ = (
         "_is_retrys_turn",
+        "_made_per_s",
+        "_measured",
         "attempts",
         "breaker",
         "bucket",
@@ -143,6 +155,7 @@ class Lane:
         "reset_at_ms",
         "resets",
         "retries",
+        "returns",
         "subscription",
         "url_resets",
         "url_since_ms",
@@ -183,6 +196,9 @@ class Lane:
         self.has_failed = False  # whether the last attempt did
         self.attempts = 0
         self.rate = Rate()  # at which attempts end
+        self.returns: Returns | None = None  # what has gone to tiers for want of room, while there is any
+        self._made_per_s = 0.0
+        self._measured = -1, 0  # monotonic: since when it is, and the attempts until then
         self._is_retrys_turn = False
 
     def change(
@@ -255,21 +271,49 @@ class Lane:
     def room(self, now_ms: int) -> int:
         """How many fresh deliveries may wait here; there is no bound of the lane's own while it may still
         prove its pace, only the process's."""
+        if (bound := self._bound(now_ms)) is not None:
+            return bound
+        return max(self.subscription.queue_max, int(self.rate.per_s(now_ms)))
+
+    def retry_room(self, now_ms: int) -> int:
+        """The same for retries."""
+        if (bound := self._bound(now_ms)) is not None:
+            return bound
+        made = int(self._busy_per_s(now_ms) * RETRIES_MS / 1_000)
+        return max(self.subscription.queue_max, min(made, RETRIES_MAX))
+
+    def _bound(self, now_ms: int) -> int | None:
+        """What bounds either queue whatever the pace; ``None``: nothing does."""
         if self.is_in_the_way:
             return 0
         if self.is_stalled(now_ms):
             return self.pace.limit
-        if not self.has_failed and now_ms - self.busy_since_ms < PROOF_MS:
+        if self.returns is None and not self.has_failed and now_ms - self.busy_since_ms < PROOF_MS:
             return UNBOUNDED
-        return max(self.subscription.queue_max, int(self.rate.per_s(now_ms)))
+        return None
+
+    def _busy_per_s(self, now_ms: int) -> float:
+        """How many attempts it makes in a second while it has enough to do: as measured lately, else as many
+        as have ended in the last one. Ask at every look."""
+        since_ms, attempts = self._measured
+        took_ms = now_ms - since_ms
+        if since_ms < self.busy_since_ms:  # it was idle meanwhile
+            self._measured = now_ms, self.attempts
+            if self.returns is None:
+                self._made_per_s = 0.0
+        elif took_ms >= MEASURE_MS and self.busy_since_ms:
+            self._measured = now_ms, self.attempts
+            self._made_per_s = (self.attempts - attempts) * 1_000 / took_ms
+        return self._made_per_s or self.rate.per_s(now_ms)
 
     def enqueue(self, delivery: Delivery, now_ms: int) -> bool:
         """Let ``delivery`` wait here; false, and nothing has changed, when there is no room."""
         if self.is_in_the_way:
             return False
-        wanted = len(self.queue) if delivery.trail is None else len(self.retries) * 2
+        is_fresh = delivery.trail is None
+        waiting = len(self.queue if is_fresh else self.retries)
         sure = 0 if self.is_stalled(now_ms) else self.subscription.queue_max
-        if wanted >= sure and wanted >= self.room(now_ms):
+        if waiting >= sure and waiting >= (self.room(now_ms) if is_fresh else self.retry_room(now_ms)):
             return False
         if not self.busy_since_ms:
             self.busy_since_ms = now_ms
@@ -309,11 +353,13 @@ class Lane:
         self._rest_if_empty()
         return delivery
 
-    def take_youngest(self) -> Delivery:
-        """Take the last of the fresh ones out of its queue."""
-        delivery = self.queue.pop()
-        self._rest_if_empty()
-        return delivery
+    def take_surplus(self, now_ms: int) -> list[Delivery]:
+        """Take out of its queues the youngest that there is no room for."""
+        surplus = [self.queue.pop() for _ in range(len(self.queue) - self.room(now_ms))]
+        surplus += [self.retries.pop() for _ in range(len(self.retries) - self.retry_room(now_ms))]
+        if surplus:
+            self._rest_if_empty()
+        return surplus
 
     def remove(self, is_leaving: Callable[[Delivery], bool]) -> list[Delivery]:
         """Take those out of the queues."""
@@ -404,12 +450,25 @@ class Lane:
             self.pace.restart()
         return has_changed
 
-    def drain_estimate_ms(self, now_ms: int) -> int | None:
-        """How long what waits here will take at the recent pace; ``None`` when nothing moves."""
+    # ── what waits elsewhere ────────────────────────────────────────────────────────────────────
+
+    def take_tier(self, tiers: Sequence[int], now_ms: int) -> int | None:
+        """The tier for one more that there is no room for here; ``None`` when nothing moves."""
         if self.host.is_at_rest or self.is_stalled(now_ms):
             return None
-        per_s = self.rate.per_s(now_ms)
-        return min(ESTIMATE_MAX_MS, int(self.waiting * 1_000 / per_s)) if per_s else ESTIMATE_MAX_MS
+        per_s = self._busy_per_s(now_ms)
+        if not per_s:
+            return fit(STILL_MS, tiers)
+        # What is still here without room goes the same way.
+        waiting = min(len(self.queue), self.room(now_ms)) + min(len(self.retries), self.retry_room(now_ms))
+        if self.returns is None:
+            self.returns = Returns()
+        return self.returns.take_tier(tiers, waiting=waiting, per_s=per_s, now_ms=now_ms)
+
+    def forget_returns(self, now_ms: int) -> None:
+        """Once all of it is back."""
+        if self.returns is not None and self.returns.are_over(now_ms):
+            self.returns = None
 
 
 def _bucket(subscription: Subscription) -> TokenBucket | None:

@@ -90,7 +90,9 @@ async def test_own_topics_are_those_needed_and_tiers_that_were(
         topic("parked", "parked"),
         topic("shared", "state"),
         topic("sources", "state"),
+        topic("retry.5s", "tier", delay_ms=5_000),
         topic("retry.30s", "tier", delay_ms=30_000, partitions=2),
+        topic("retry.2m", "tier", delay_ms=120_000),
         topic("retry.5m", "tier", delay_ms=300_000),
         topic("retry.2h", "tier", delay_ms=7_200_000, partitions=2),
     ]
@@ -99,7 +101,8 @@ async def test_own_topics_are_those_needed_and_tiers_that_were(
 async def test_each_missing_topic_is_a_problem_with_the_command_that_makes_it(
     mock_kafka: MockCluster, tmp_path: Path
 ) -> None:
-    for own in ("retry.30s", "retry.5m", "dead-letters", "sources", "shared", "operator-events"):
+    tiers = ("retry.5s", "retry.30s", "retry.2m", "retry.5m")
+    for own in (*tiers, "dead-letters", "sources", "shared", "operator-events"):
         mock_kafka.create_topic(f"webhooks.{own}")
     settings = settings_of(mock_kafka.bootstrap_servers, ["post.created"])
 
@@ -124,7 +127,7 @@ async def test_a_cluster_that_cannot_create_makes_nothing_and_says_what_is_missi
     created = await overview_of(tmp_path, settings).create()
 
     assert created.made == ()
-    assert len(created.problems) == 7
+    assert len(created.problems) == 9
 
 
 async def test_a_pattern_that_matches_nothing_is_a_problem(mock_kafka: MockCluster, tmp_path: Path) -> None:

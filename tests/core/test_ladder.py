@@ -6,13 +6,12 @@ from hypothesis import strategies as st
 
 from connector.core.dialect import NETASAMPARK, WEBHOOKS_V1, Dialect
 from connector.core.ladder import (
-    FALLBACK_TIER_MS,
+    ROOM_TIERS_MS,
     Hop,
     Release,
     Wait,
     due_at,
     fit,
-    nearest,
     release,
     tiers_of,
     tolerance_ms,
@@ -38,17 +37,19 @@ def subscription(dialect: Dialect, ladder_ms: tuple[int, ...]) -> Subscription:
     )
 
 
-def test_the_tiers_are_the_union_of_the_ladders_shortest_first() -> None:
+def test_the_tiers_are_the_union_of_the_ladders_and_those_to_wait_for_room_in() -> None:
     subscriptions = [
         subscription(NETASAMPARK, NETASAMPARK.ladder_ms),
         subscription(WEBHOOKS_V1, WEBHOOKS_V1.ladder_ms),
     ]
 
-    assert tiers_of(subscriptions) == (30_000, 60_000, 300_000, 900_000, 1_800_000, 3_600_000, 7_200_000)
+    assert tiers_of(subscriptions) == (
+        5_000, 30_000, 60_000, 120_000, 300_000, 900_000, 1_800_000, 3_600_000, 7_200_000,
+    )  # fmt: skip
 
 
 def test_there_is_a_place_to_wait_even_when_nothing_is_tried_again() -> None:
-    assert tiers_of([subscription(NETASAMPARK, ())]) == (FALLBACK_TIER_MS,)
+    assert tiers_of([subscription(NETASAMPARK, ())]) == ROOM_TIERS_MS
 
 
 @pytest.mark.parametrize(
@@ -78,14 +79,6 @@ def test_the_exact_tier_wins_over_one_a_little_longer() -> None:
 
 def test_a_lone_tier_serves_every_delay() -> None:
     assert [fit(delay_ms, (30_000,)) for delay_ms in (1, 30_000, 90_000)] == [30_000, 30_000, 30_000]
-
-
-@pytest.mark.parametrize(
-    ("estimate_ms", "expected_ms"),
-    [(0, 5_000), (17_500, 5_000), (17_501, 30_000), (200_000, 300_000), (99_000_000, 1_800_000)],
-)
-def test_an_estimate_takes_the_nearest_tier(estimate_ms: int, expected_ms: int) -> None:
-    assert nearest(estimate_ms, TIERS) == expected_ms
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from connector.core.dialect import DEFAULT_LADDER_MS
 from connector.core.outcome import Deferred, Delivered, Outcome, Refused
-from connector.core.routing import DeadLetter, Retry, Route, Settle, divert, route
+from connector.core.routing import DeadLetter, Retry, Route, Settle, route, shut_out
 
 NOW_MS = 1_700_000_000_000
 LADDER_MS = (30_000, 300_000, 1_800_000)
@@ -130,10 +130,21 @@ def test_a_fault_of_our_own_waits_as_long_as_retry_after_asks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("estimate_ms", "tier_ms"), [(0, 30_000), (200_000, 300_000), (9 * HOUR_MS, 1_800_000)]
+    ("rest_ms", "turns", "tier_ms"),
+    [
+        (1_000, 0, 30_000),  # no shorter than the rest
+        (40_000, 0, 300_000),
+        (40_000, 2, 300_000),  # 160 s are wanted: less than twice that
+        (300_000, 1, 300_000),  # 10 min are wanted: half an hour is too much
+        (300_000, 2, 1_800_000),  # 20 min are wanted
+        (300_000, 99, 1_800_000),  # the longest there is
+        (9 * HOUR_MS, 0, 1_800_000),
+    ],
 )
-def test_what_could_not_be_tried_waits_in_the_nearest_tier(estimate_ms: int, tier_ms: int) -> None:
-    assert divert(estimate_ms=estimate_ms, tiers=LADDER_MS) == Retry(tier_ms=tier_ms, not_before_ms=0)
+def test_what_is_shut_out_waits_out_the_rest_and_with_each_turn_twice_as_long_where_that_fits(
+    rest_ms: int, turns: int, tier_ms: int
+) -> None:
+    assert shut_out(rest_ms=rest_ms, turns=turns, tiers=LADDER_MS) == Retry(tier_ms=tier_ms, not_before_ms=0)
 
 
 def test_the_default_ladder_ends_after_ten_attempts_and_75_hours() -> None:

@@ -20,6 +20,7 @@ from connector.engine.ports import ForbiddenTarget
 from tests.support.world import FakeEndpoint, subscription
 
 EVENT = Event("post.created", "one", 0, 3, b"1")
+TIERS = (5_000, 30_000, 120_000)
 RECORD = Record("post.created", 0, 0, 0, None, b"1")
 
 
@@ -68,6 +69,15 @@ def failed(lane: Lane, now_ms: int) -> None:
     lane.failed(delivery(lane), Deferred(error_class="http-500", detail="", status=500), now_ms, now_ms)
 
 
+def busy(*, per_s: int, **changes: Any) -> Lane:
+    """It has made so many in the second before 6 s, and has nothing to do now."""
+    made = lane(**changes)
+    for n in range(per_s):
+        succeeded(made, 5_000 + n * 1_000 // per_s)
+    made.rate.roll(6_000)
+    return made
+
+
 def enqueue(lane: Lane, count: int, *, now_ms: int) -> int:
     return sum(lane.enqueue(delivery(lane), now_ms) for _ in range(count))
 
@@ -79,7 +89,7 @@ def test_a_lane_whose_queues_were_emptied_gets_new_time_to_prove_its_pace():
     assert enqueue(burst, 50, now_ms=9_000) == 50
 
     while burst.queue:
-        burst.take_youngest()
+        burst.next()
     assert enqueue(burst, 50, now_ms=12_000) == 50
 
 
@@ -144,20 +154,60 @@ def test_a_queue_that_was_worked_off_gives_the_next_burst_its_own_time():
     assert enqueue(well, 50, now_ms=60_000) == 50
 
 
-def test_the_estimate_is_the_queue_at_the_recent_pace():
-    slow = lane()
-    for n in range(100):
-        succeeded(slow, 5_000 + 10 * n)
-    enqueue(slow, 50, now_ms=6_000)
+def test_a_lane_that_has_more_to_come_back_gets_no_new_time_to_prove_its_pace():
+    slow = busy(per_s=10, queue_max=10)
+    slow.take_tier(TIERS, 6_000)
+    slow.remove(lambda _: True)
 
-    assert slow.drain_estimate_ms(6_000) == pytest.approx(500, rel=0.1)
+    assert enqueue(slow, 50, now_ms=7_000) == 10
+    slow.forget_returns(10_900)
+    assert slow.returns is not None
+    slow.forget_returns(11_000)
+    assert slow.returns is None
 
 
-def test_the_estimate_is_a_minute_when_nothing_moves():
+def test_of_retries_as_many_may_wait_as_are_made_until_the_next_come():
+    slow, fast, faster = (busy(per_s=per_s, queue_max=10) for per_s in (1, 100, 1_000))
+
+    assert slow.retry_room(6_000) == 10
+    assert fast.retry_room(6_000) == pytest.approx(650, rel=0.1)
+    assert faster.retry_room(6_000) == 2_000
+
+
+def test_what_a_lane_makes_is_measured_while_it_has_enough_to_do():
+    slow = lane(queue_max=1)
+    enqueue(slow, 2, now_ms=5_000)
+    for now_ms in range(5_000, 15_250, 250):
+        slow.retry_room(now_ms)
+        if now_ms % 2_500 == 0:
+            slow.attempts += 100
+            succeeded(slow, now_ms)
+
+    assert slow.retry_room(15_250) == int(6.5 * 40)  # its rate says 1 or nothing
+
+
+def test_what_has_no_room_takes_the_longest_tier_from_which_it_is_back_in_time():
+    slow = busy(per_s=10, queue_max=100)
+    enqueue(slow, 100, now_ms=6_000)
+
+    taken = [slow.take_tier(TIERS, 6_000) for _ in range(1_200)]
+
+    assert taken == [5_000] * 215 + [30_000] * 945 + [120_000] * 40
+
+
+def test_what_has_no_room_waits_half_a_minute_where_nothing_moves_yet():
     hanging = lane()
     enqueue(hanging, 50, now_ms=5_000)
 
-    assert hanging.drain_estimate_ms(5_000) == 60_000
+    assert hanging.take_tier(TIERS, 5_000) == 30_000
+    assert hanging.returns is None
+
+
+def test_a_stalled_lane_tells_no_tier():
+    stalled = lane(in_flight_max=1)
+    stalled.in_flight = 1
+
+    assert stalled.take_tier(TIERS, 5_000) is None
 
 
 def test_a_view_with_a_forbidden_url_changes_nothing():

@@ -273,9 +273,16 @@ class World:
         clock = VirtualClock()
         return cls(Cluster(clock), FakeSender(clock), **settings)
 
-    def start(self, subscriptions: Sequence[Subscription], tps: Sequence[TopicPartition] = (POSTS,)) -> None:
-        """Start with these source partitions, and one partition of every tier that the ladders name."""
-        tiers = sorted({delay for one in subscriptions for delay in one.ladder_ms}) or [30_000]
+    def start(
+        self,
+        subscriptions: Sequence[Subscription],
+        tps: Sequence[TopicPartition] = (POSTS,),
+        *,
+        tiers: Sequence[int] = (),
+    ) -> None:
+        """Start with these source partitions, and one partition of each of these tiers, by default of every
+        one that the ladders name."""
+        tiers = tiers or sorted({delay for one in subscriptions for delay in one.ladder_ms}) or [30_000]
         self.worker.view(subscriptions, tiers)
         self.worker.start()
         self.source.assign(*tps)
