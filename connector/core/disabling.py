@@ -20,6 +20,9 @@ PROBE_MAX_MS: Final = 24 * 3_600_000
 RUN_TOLD_EVERY_MS: Final = 3_600_000
 """So often is a run of failures told while it goes on: whoever succeeded meanwhile says so while it still
 knows. A restart makes what it had not said seem older by so much at most."""
+UNTOLD_MAX_MS: Final = 24 * 3_600_000
+"""No more of a time without news of failures counts as failing: so far apart are those of an endpoint that is
+called once a day."""
 NEVER_MS: Final = 2**53 - 1
 """When a probe is due that is never made: later than any, also to a release that does not know of this."""
 
@@ -78,9 +81,16 @@ class FailureRun:
         if self.attempts and at_ms > self.since_ms:
             self.succeeded()
 
-    def told_of_run(self, since_ms: int, attempts: int) -> None:
-        """Another worker has seen so many fail since then (Unix), and nobody knows of a success after."""
+    def resumed(self, now_ms: int) -> None:
+        """It was not tried for a while, on purpose: what failed before says nothing of today. The others
+        hear of it as of a success."""
+        self.told_of_success(now_ms)
+
+    def told_of_run(self, since_ms: int, attempts: int, *, told_at_ms: int, now_ms: int) -> None:
+        """Another worker told at ``told_at_ms`` that it has seen so many fail since then (all Unix), and
+        nobody knows of a success after. While all workers were down nothing was tried."""
         if attempts:
+            since_ms += max(0, now_ms - told_at_ms - UNTOLD_MAX_MS)
             self.since_ms = min(self.since_ms, since_ms) if self.attempts else since_ms
             self.attempts = max(self.attempts, attempts)
 

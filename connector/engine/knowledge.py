@@ -296,7 +296,9 @@ class Knowledge:
         lane.failures.told_of_success(min(news.succeeded_at_ms, now_ms))
         if self._succeeded_at_ms(lane) > news.failing_since_ms:
             return news.failed_attempts > 0 and news.worker != self._worker_id
-        lane.failures.told_of_run(news.failing_since_ms, news.failed_attempts)
+        lane.failures.told_of_run(
+            news.failing_since_ms, news.failed_attempts, told_at_ms=news.at_ms, now_ms=now_ms
+        )
         return False
 
     def _succeeded_at_ms(self, lane: Lane) -> int:

@@ -212,6 +212,8 @@ class Lane:
             self.url_resets = self.resets
             self.reset_at_ms = 0
             self.url_since_ms = max(now_ms, self.url_since_ms + 1)
+        if self.subscription.paused and not subscription.paused:
+            self.failures.resumed(now_ms)
         self.pace.rebound(subscription.in_flight_max)
         if subscription.rate_per_s != self.subscription.rate_per_s:
             self.bucket = _bucket(subscription)

@@ -95,9 +95,9 @@ def test_a_success_of_another_worker_from_before_does_not() -> None:
 def test_a_run_that_several_see_began_with_the_first_and_counts_as_the_longest() -> None:
     run = run_of(3, every_ms=HOUR_MS)
 
-    run.told_of_run(NOW_MS - DAY_MS, 2)
-    run.told_of_run(NOW_MS + DAY_MS, 7)
-    run.told_of_run(0, 0)
+    run.told_of_run(NOW_MS - DAY_MS, 2, told_at_ms=NOW_MS, now_ms=NOW_MS)
+    run.told_of_run(NOW_MS + DAY_MS, 7, told_at_ms=NOW_MS, now_ms=NOW_MS)
+    run.told_of_run(0, 0, told_at_ms=NOW_MS, now_ms=NOW_MS)
 
     assert (run.since_ms, run.attempts) == (NOW_MS - DAY_MS, 7)
 
@@ -105,10 +105,31 @@ def test_a_run_that_several_see_began_with_the_first_and_counts_as_the_longest()
 def test_a_run_that_only_another_has_seen_so_far_is_ours_too() -> None:
     run = FailureRun()
 
-    run.told_of_run(NOW_MS, 4)
+    run.told_of_run(NOW_MS, 4, told_at_ms=NOW_MS, now_ms=NOW_MS)
     run.failed(NOW_MS + 1)
 
     assert (run.since_ms, run.attempts) == (NOW_MS, 5)
+
+
+@pytest.mark.parametrize(("after_ms", "skipped_ms"), [(DAY_MS, 0), (7 * DAY_MS, 6 * DAY_MS)])
+def test_of_the_time_in_which_nobody_worked_no_more_than_a_day_counts_as_failing(
+    after_ms: int, skipped_ms: int
+) -> None:
+    run = FailureRun()
+
+    run.told_of_run(NOW_MS - HOUR_MS, 20, told_at_ms=NOW_MS, now_ms=NOW_MS + after_ms)
+
+    assert run.since_ms == NOW_MS - HOUR_MS + skipped_ms
+
+
+def test_what_was_paused_and_is_resumed_begins_a_new_run_and_others_know_of_the_old_ones_end() -> None:
+    run = run_of(20, every_ms=1_000)
+    run.all_know(20, NOW_MS + 20_000)
+
+    run.resumed(NOW_MS + 7 * DAY_MS)
+
+    assert (run.attempts, run.told_success_ms) == (0, NOW_MS + 7 * DAY_MS)
+    assert run.is_news(NOW_MS + 7 * DAY_MS)
 
 
 def test_that_a_run_goes_on_is_told_an_hour_after_it_began_and_then_once_an_hour() -> None:
