@@ -2,8 +2,9 @@
 
 A backlog is due when its subscription is resumed (neither paused nor disabled, as we see it) and no live
 worker parks for it any more. Only then are the ends of the parked topic asked for, so everything that was
-parked lies below them. All that are due are replayed in one pass; what becomes due meanwhile waits for the
-next one. It is due as well when no view of ours has held its subscription for as long as workers may disagree
+parked lies below them. All that became due together are replayed in one pass. When it is long and others
+are due, it ends after seconds, and whoever has waited longest comes next: each goes on from its cursors.
+A backlog is due as well when no view of ours has held its subscription for as long as workers may disagree
 about that: then its letters become dead, and the backlog is closed.
 
 A subscription that is disabled is probed by what comes for it. When nothing comes, its backlog gives the
@@ -43,6 +44,9 @@ REST_MS = 30_000
 PROBE_LATE_MS = 60_000
 """So long what comes for a disabled subscription may be the probe, before a letter of its backlog is; and so
 long that letter has to be it, before another is taken."""
+TURN_MS = 5_000
+"""After so long a pass ends if something else is due: who has a million parked is not to keep the others
+waiting for minutes."""
 STOPS_MAX = 1_000
 """Letters remembered that cannot be read, each told once: beyond it all are forgotten, and told again."""
 
@@ -85,6 +89,8 @@ class BacklogReplay:
         """Until when (monotonic ms) it waits after a letter that cannot be read."""
         self._probes: dict[str, int] = {}
         """Until when (monotonic ms) no other letter is taken for a probe."""
+        self._served: dict[str, int] = {}
+        """When (monotonic ms) the last pass ended for those that are still due."""
         self._stops: set[tuple[int, int]] = set()
         self._is_stopping = False
         self._is_hurrying = False
@@ -99,11 +105,12 @@ class BacklogReplay:
 
     async def run(self) -> None:
         """Look, and replay what is due, until :meth:`stop`."""
+        is_for_probes = False
         while not self._is_stopping:
             await asyncio.sleep(LOOK_MS / 1_000)
-            backlogs = self._due()
-            is_for_probes = not backlogs
-            if backlogs or (backlogs := self._due_for_a_probe()):
+            backlogs, probes = self._longest_waiting(self._due()), self._due_for_a_probe()
+            is_for_probes = bool(probes) and not (backlogs and is_for_probes)  # in turn, when there are both
+            if backlogs := probes if is_for_probes else backlogs:
                 self._is_idle.clear()
                 try:
                     async with asyncio.timeout(None) as self._pass:
@@ -158,6 +165,12 @@ class BacklogReplay:
             if id_ not in parking and self._rests.get(id_, 0) <= now_ms and self._may_be_read(id_, now_ms)
         }
 
+    def _longest_waiting(self, due: dict[str, BacklogNews]) -> dict[str, BacklogNews]:
+        """Those that the next pass is for."""
+        self._served = {id_: at_ms for id_, at_ms in self._served.items() if id_ in due}
+        first_ms = min((self._served.get(id_, 0) for id_ in due), default=0)
+        return {id_: one for id_, one in due.items() if self._served.get(id_, 0) == first_ms}
+
     def _due_for_a_probe(self) -> dict[str, BacklogNews]:
         """The backlogs of which one letter is to be taken; none but on the leader."""
         if self._is_stopping or not self._presence.is_leading:
@@ -190,7 +203,7 @@ class BacklogReplay:
 
     async def _replay(self, backlogs: Mapping[str, BacklogNews], *, is_for_probes: bool) -> None:
         """All of each, or one letter."""
-        due = self._due_for_a_probe if is_for_probes else self._due
+        until_ms = self._clock.monotonic_ms() + TURN_MS
         gone = {id_ for id_ in backlogs if self._lanes.get(id_) is None}
         extents = await self._letters.extents(self._topic)
         scan = BacklogScan(
@@ -203,7 +216,9 @@ class BacklogReplay:
             departures=self._departures,
             outbox=self._outbox,
             accounts=self._accounts,
-            may_go_on=lambda: self._may_go_on(backlogs, gone, due()),
+            may_go_on=lambda: self._may_go_on(
+                backlogs, gone, is_for_probes=is_for_probes, until_ms=until_ms
+            ),
             has_room=self._has_room,
             on_progress=lambda: self._tell(backlogs, is_last=False),
             on_stop=self._stopped,
@@ -226,16 +241,23 @@ class BacklogReplay:
                 self._tell(backlogs, is_last=True)
                 scan.release()
                 self._scan = None
-                if is_for_probes:
-                    now_ms = self._clock.monotonic_ms()
+                now_ms = self._clock.monotonic_ms()
+                if not is_for_probes:
+                    self._served |= dict.fromkeys(backlogs, now_ms)
+                else:
                     self._probes = {id_: until for id_, until in self._probes.items() if until > now_ms}
                     self._probes |= dict.fromkeys(backlogs, now_ms + PROBE_LATE_MS)
 
     def _may_go_on(
-        self, backlogs: Mapping[str, BacklogNews], gone: Set[str], due: Mapping[str, BacklogNews]
+        self, backlogs: Mapping[str, BacklogNews], gone: Set[str], *, is_for_probes: bool, until_ms: int
     ) -> bool:
-        """Whether all of them are still ``due``, for the same reason."""
-        return all(id_ in due and (self._lanes.get(id_) is None) == (id_ in gone) for id_ in backlogs)
+        """Whether all of them are still due, for the same reason, and nothing else has waited for long."""
+        due = self._due_for_a_probe() if is_for_probes else self._due()
+        if any(id_ not in due or (self._lanes.get(id_) is None) != (id_ in gone) for id_ in backlogs):
+            return False
+        if is_for_probes or self._clock.monotonic_ms() < until_ms:
+            return True
+        return due.keys() <= backlogs.keys() and not self._due_for_a_probe()
 
     def _tell(self, backlogs: Mapping[str, BacklogNews], *, is_last: bool) -> None:
         """Tell the cursors, at most once a second until the last time."""
