@@ -19,7 +19,7 @@ P99_TIMES_MAX = 1.2
 MEMORY_MB_MAX = 300.0
 SOURCE_FETCHED_MAX, TIERS_FETCHED_MAX = 1.2, 3.0
 COST_MIN = 0.9
-DRAIN_SHARE_MIN = 0.8
+DRAIN_SHARE_MIN, LETTERS_EACH_MAX = 0.8, 3.0
 _BACKLOG_MIN = 5_000
 """A smaller one is gone before the endpoint's limit has grown: how fast it drained says nothing."""
 
@@ -115,8 +115,9 @@ def _of_recovery(recovery: Recovery) -> Iterator[Target]:
     yield at_most("one is back: still owed in the end, seconds' worth", [recovery.owed_s], 1)
     if recovery.backlog >= _BACKLOG_MIN:
         limit_per_s = IN_FLIGHT_MAX * 1_000 / DELAY_MS
-        share = recovery.busiest_per_s / limit_per_s
+        share = recovery.mean_per_s / limit_per_s
         yield at_least(f"one drains: of the {limit_per_s:.0f}/s of its limit", [share], DRAIN_SHARE_MIN)
+        yield at_most("one drains: letters written for each", [recovery.letters_each], LETTERS_EACH_MAX)
 
 
 def _of_means(found: Sequence[Found], recovery: Recovery, cost: Cost) -> Iterator[Target]:
@@ -219,7 +220,8 @@ def _print_recovery(recovery: Recovery) -> None:
     )
     line(
         f"    a backlog of {recovery.backlog:,}: the first after {recovery.first_s:.0f} s, none owed after "
-        f"{recovery.drained_s:.0f} s, {recovery.busiest_per_s:.0f}/s in the busiest 5 s"
+        f"{recovery.drained_s:.0f} s, {recovery.busiest_per_s:.0f}/s in the busiest 5 s, "
+        f"{recovery.mean_per_s:.0f}/s in the mean; letters for each: {recovery.letters_each:.1f}"
     )
     for name, found in (
         ("before", recovery.before), ("away", recovery.away), ("draining", recovery.draining),

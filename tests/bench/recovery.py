@@ -52,9 +52,10 @@ class Recovery:
     before, but for ``noise``, which holds its second half against its first. ``backlog`` deliveries were owed
     when the endpoint was back; the first came after ``first_s``, and none was owed after ``drained_s``.
     ``owed_s`` is how many seconds' worth still was in the end, ``busiest_per_s`` its rate in the busiest five
-    seconds. ``source_bytes_before`` were fetched per record while all was well, ``source_bytes_after`` from
-    then on; ``tier_times`` is bytes fetched over those of letters, if any were. ``drift`` is the machine's
-    between beginning and end."""
+    seconds, ``mean_per_s`` that from the first to the last of them; ``letters_each`` were written to the tiers
+    for each that came since it was back. ``source_bytes_before`` were fetched per record while all was well,
+    ``source_bytes_after`` from then on; ``tier_times`` is bytes fetched over those of letters, if any were.
+    ``drift`` is the machine's between beginning and end."""
 
     before: Latency
     away: Latency
@@ -68,6 +69,8 @@ class Recovery:
     drained_s: float
     owed_s: float
     busiest_per_s: float
+    mean_per_s: float
+    letters_each: float
     source_bytes_before: float
     source_bytes_after: float
     tier_times: float | None
@@ -82,6 +85,7 @@ class _Drained:
     drained_s: float
     owed: int
     busiest_per_s: float
+    mean_per_s: float
 
 
 def recover(bed: Bed, schema_id: int, plan: Plan) -> Recovery:
@@ -123,8 +127,11 @@ def recover(bed: Bed, schema_id: int, plan: Plan) -> Recovery:
             arrived = receiver.counts().requests_apart - arrived_before
             return arrived, (pace.made - made_before) // HOSTS - arrived
 
-        backlog = owed()[1]
+        came_before, backlog = owed()
+        letters_before = connector.scrape().sum("deliveries_to_tier_total")
         drained = _drain(bed, owed, is_little=plan.per_second // HOSTS)
+        letters = connector.scrape().sum("deliveries_to_tier_total") - letters_before
+        letters_each = letters / max(owed()[0] - came_before, 1)
         receiver.time("")
         meter.append((pace.made, traffic.source_bytes()))
         tier_times = traffic.of_tiers()
@@ -145,6 +152,8 @@ def recover(bed: Bed, schema_id: int, plan: Plan) -> Recovery:
         drained_s=drained.drained_s,
         owed_s=drained.owed / (plan.per_second / HOSTS),
         busiest_per_s=drained.busiest_per_s,
+        mean_per_s=drained.mean_per_s,
+        letters_each=letters_each,
         source_bytes_before=_per_record(*meter[:2]),
         source_bytes_after=_per_record(*meter[1:]),
         tier_times=tier_times,
@@ -171,7 +180,8 @@ def _drain(bed: Bed, owed: Callable[[], tuple[int, int]], *, is_little: int) -> 
             drained_s = since_s
         is_over = not isnan(drained_s) and since_s - first_s >= _DRAIN_S_MIN
         if is_over or since_s > _DRAIN_S_MAX:
-            return _Drained(first_s, drained_s, missing, _busiest_per_s(seen))
+            of_drain = [one for one in seen if first_s <= one[0] and not one[0] > drained_s]
+            return _Drained(first_s, drained_s, missing, _busiest_per_s(seen), _mean_per_s(of_drain))
         time.sleep(_POLL_S)
 
 
@@ -180,6 +190,14 @@ def _busiest_per_s(seen: Sequence[tuple[float, int]]) -> float:
     step = int(_BUSIEST_S / _POLL_S)
     pairs = zip(seen, seen[step:], strict=False)
     return max(((late[1] - early[1]) / (late[0] - early[0]) for early, late in pairs), default=0.0)
+
+
+def _mean_per_s(seen: Sequence[tuple[float, int]]) -> float:
+    """From the first look to the last."""
+    if len(seen) < 2:
+        return 0.0
+    (begun_s, begun), (ended_s, ended) = seen[0], seen[-1]
+    return (ended - begun) / (ended_s - begun_s)
 
 
 def _per_record(begun: tuple[int, int], ended: tuple[int, int]) -> float:
