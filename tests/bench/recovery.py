@@ -52,7 +52,7 @@ class Recovery:
     before, but for ``noise``, which holds its second half against its first. ``backlog`` deliveries were owed
     when the endpoint was back; the first came after ``first_s``, and none was owed after ``drained_s``.
     ``owed_s`` is how many seconds' worth still was in the end, ``busiest_per_s`` its rate in the busiest five
-    seconds, ``mean_per_s`` that from the first to the last of them; ``letters_each`` were written to the tiers
+    seconds, ``mean_per_s`` that from the first to the last of them; ``letters_each`` were written to tiers
     for each that came since it was back. ``source_bytes_before`` were fetched per record while all was well,
     ``source_bytes_after`` from then on; ``tier_times`` is bytes fetched over those of letters, if any were.
     ``drift`` is the machine's between beginning and end."""
