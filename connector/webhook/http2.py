@@ -72,6 +72,12 @@ class Http2(httpcore.AsyncHTTP2Connection):
                 lambda: self._is_over(stream_id) or self._flow_bytes(stream_id) > 0, request
             )
 
+    async def _send_end_stream(self, request: httpcore.Request, stream_id: int) -> None:
+        # It may have ended since the last of the body was handed over, which waits for others to write.
+        if self._is_over(stream_id):
+            raise _Answered
+        await super()._send_end_stream(request, stream_id)
+
     def _is_over(self, stream_id: int) -> bool:
         return any(isinstance(event, _ENDS_OF_STREAM) for event in self._events[stream_id])
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import trustme
+from h2.errors import ErrorCodes
 
 from connector.core.outcome import Failure
 from connector.core.subscription import Egress
@@ -116,6 +117,30 @@ async def test_a_limit_that_is_raised_serves_those_who_wait(
 
     assert outcomes == ["http-200"] * 3
     assert receiver.accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(413, ErrorCodes.NO_ERROR), (429, ErrorCodes.NO_ERROR), (0, ErrorCodes.REFUSED_STREAM)],
+)
+async def test_a_stream_that_ends_before_its_request_has_lost_neither_its_reply_nor_its_second_try(
+    make_sender: MakeSender, tls: ssl.SSLContext, status: int, code: ErrorCodes
+) -> None:
+    def answer(peer: Http2Peer, stream: int) -> None:
+        if status or peer.index == 0:
+            if status:
+                peer.reply(stream, status)
+            peer.h2.reset_stream(stream, code)
+        else:
+            peer.reply(stream)
+
+    # So many at once that some have sent their body, and wait for their turn to say that it was all.
+    async with http2_receiving(answer, tls, streams_max=None, reads_bodies=False) as receiver:
+        sender = make_sender()
+        endpoint = sender.endpoint(receiver.url(), headers=(), content_type="a/b")
+        outcomes = await asyncio.gather(*(start(sender, endpoint, b"x" * 1_000) for _ in range(100)))
+
+    assert {kind(outcome) for outcome in outcomes} == {f"http-{status or 200}"}
 
 
 async def test_there_is_no_connection_before_the_receiver_lets_a_request_come(
