@@ -1,8 +1,9 @@
 """How a subscription stands: what its workers have told one another of it, put together for an operator.
 
 It is as old as the news it is made of. Workers tell when a breaker opens or closes, when a subscription
-is disabled or enabled, and when they begin or end to park; what each of them learns in between it keeps
-to itself.
+is disabled or enabled, and when they begin or end to park; of a run of failures, once an hour that it goes
+on, and that it is over; and what they know of a subscription when it leaves their view or leads to another
+URL. What each of them learns in between it keeps to itself.
 """
 
 from __future__ import annotations
