@@ -21,7 +21,7 @@ Lanes at rest have no place. What comes for them while others work waits in tier
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from connector.core.outcome import Failure
@@ -187,7 +187,7 @@ class OwnFaults:
             del self.hosts[host]
         for host in there:
             if host.way in self.ways and not host.is_at_rest:
-                self._rest(host, self.ways[host.way])
+                self._rest(host, replace(self.ways[host.way], alone_since_ms=0))
         for way in self.ways.keys() - {host.way for host in self.hosts}:
             del self.ways[way]
         self._see_everywhere()

@@ -279,6 +279,22 @@ async def test_what_is_new_while_its_way_rests_rests_with_it():
 
 
 @virtual
+async def test_what_one_lacks_that_rests_with_its_way_is_not_said_of_the_others():
+    world = started(*map(through, IDS))
+    everybody(world, proxy_down)
+    world.fill(1)
+    await asyncio.sleep(2)
+    late = [f"late{n}" for n in range(10)]
+    world.worker.view([*map(through, IDS), *map(through, late)], [5_000, 30_000, 300_000])
+    for id_ in late:
+        world.behave(id_, proxy_down)
+    world.behave(late[0], no_descriptor)
+    await asyncio.sleep(60)
+
+    assert world.worker.dispatcher.hosts_at_rest == {"proxy": 19, "resources": 1}
+
+
+@virtual
 async def test_a_proxy_that_nobody_uses_any_more_is_forgotten():
     world = started(*map(through, IDS))
     everybody(world, proxy_down)
