@@ -9,11 +9,15 @@ backlog is open again. So whoever knows of an opening knows who parks, and repla
 anything parked.
 
 What was learnt of another URL than the subscription has here is not applied before it leads there. Workers
-see a new file at different times: who saw it last knows of the new URL what the others have learnt by then,
-and of two that tell of different URLs, who saw it first tells again. What was known of a subscription that
-leaves the view holds when it comes back within a week; then the leader removes it, so that the board does not
-grow with every subscription that ever was. News of a backlog stay: its cursor says what must not be replayed
-again, and the letters below it may lie there for ever.
+see a new file at different times: who sees the change takes over what was told of the new URL, unless the old
+one was told of since, and whoever knows more answers. Of two that tell of different URLs, who saw the change,
+or the later one, tells again, but once only to those that tell of no change: an older release, which never
+does, might answer each time. Who began with the new URL saw no change and tells nothing again: what it learns
+may be lost if it is gone before the others see the new URL.
+
+What was known of a subscription that leaves the view holds when it comes back within a week; then the leader
+removes it, so that the board does not grow with every subscription that ever was. News of a backlog stay: its
+cursor says what must not be replayed again, and the letters below it may lie there for ever.
 
 A breaker judges for itself (:meth:`~connector.core.breaker.Breaker.adopt`). *Disabled* holds until a reset
 that is later: an operator's, or that of a worker whose probe succeeded. A run of failures is everybody's, and
@@ -92,6 +96,8 @@ class Knowledge:
         """The newest of each subscription that is not in our view."""
         self._elsewhere: dict[str, EndpointNews] = {}
         """The newest of each that is in our view, if they are of another URL than it leads to here."""
+        self._insisted: set[str] = set()
+        """Subscriptions for which we have answered news of another URL that tell of no change."""
         self.backlogs: dict[str, BacklogNews] = {}
         """By subscription: whether something may lie parked for it, and how far that was replayed."""
         self.faults = 0
@@ -123,13 +129,14 @@ class Knowledge:
             self._withdraw()
         if now_ms >= self._runs_at_ms:
             self._runs_at_ms = now_ms + RUNS_EVERY_MS
-            self.tell_runs()
+            self.tell_runs(RUNS_TOLD_MAX)
 
-    def tell_runs(self) -> None:
-        """Of runs of failures, what the others do not know: that one has ended, or that it goes on."""
+    def tell_runs(self, runs_max: int | None = None) -> None:
+        """Of runs of failures, of so many at most, what the others do not know: that one has ended, or that
+        it goes on."""
         now_ms = self._clock.now_ms()
         news = (lane for lane in self._lanes if lane.failures.is_news(now_ms) and lane.disabled is None)
-        for lane in islice(news, RUNS_TOLD_MAX):
+        for lane in islice(news, runs_max):
             self.tell(lane)
 
     def _withdraw(self) -> None:
@@ -150,6 +157,7 @@ class Knowledge:
     def moved(self, lanes: Iterable[Lane]) -> None:
         """These lead to another URL than before: what others told of it is applied."""
         for lane in lanes:
+            self._insisted.discard(lane.subscription.id)
             news = self._elsewhere.pop(lane.subscription.id, None)
             if news is not None:
                 self._apply(lane, news)
@@ -159,6 +167,7 @@ class Knowledge:
         """These are in our view no longer. What is known of them is told, for whoever has them later."""
         for lane in lanes:
             id_ = lane.subscription.id
+            self._insisted.discard(id_)
             news = self._elsewhere.pop(id_, None)
             if news is None:  # else others have seen before us that it leads elsewhere
                 news = self._news_of(lane)
@@ -267,7 +276,7 @@ class Knowledge:
         if not news.are_of(lane.subscription.url):
             self._elsewhere[lane.subscription.id] = news
             if news.url_since_ms < lane.url_since_ms:
-                self.tell(lane)  # they are of the URL it had before
+                self._insist(lane, news)
             return
         self._elsewhere.pop(lane.subscription.id, None)
         lane.url_since_ms = max(lane.url_since_ms, news.url_since_ms)
@@ -289,6 +298,15 @@ class Knowledge:
             self.tell(lane)  # these news took the place of what we know
         if has_changed:
             self._on_change(lane)
+
+    def _insist(self, lane: Lane, news: EndpointNews) -> None:
+        """These news are of the URL it had before."""
+        id_ = lane.subscription.id
+        if not news.url_since_ms:
+            if id_ in self._insisted:
+                return
+            self._insisted.add(id_)
+        self.tell(lane)
 
     def _hear_of_failures(self, lane: Lane, news: EndpointNews, now_ms: int) -> bool:
         """Whether another worker tells of failures in a row that we know the end of."""

@@ -223,6 +223,24 @@ async def test_so_many_ends_of_runs_are_told_a_second_and_no_more():
     assert told[3] == 250
 
 
+@virtual
+async def test_who_stops_tells_of_all_runs_that_have_ended_however_many():
+    ids = [f"s{number}" for number in range(250)]
+    team = Team()
+    for id_ in ids:
+        team.topic.append(*encode(failing(id_)))
+    team.topic.appended.clear()
+    world = await team.start(*(subscription(id_) for id_ in ids))
+    await asyncio.sleep(1)
+
+    team.fill(1, 0)
+    await asyncio.sleep(0.3)
+    await world.worker.stop()
+
+    assert len(team.sender.accepted) == 250
+    assert [team.told(id_) for id_ in ids] == [1] * 250
+
+
 def failing(id_: str) -> EndpointNews:
     """As another worker told of it: five failures, long ago."""
     return EndpointNews(

@@ -8,13 +8,16 @@ from random import Random
 
 import pytest
 
+from connector.core.breaker import Breaker
 from connector.core.dialect import DIALECTS
 from connector.core.disabling import NEVER_MS
+from connector.core.sharing import EndpointNews, decode, digest_of, encode
 from connector.core.topic_names import parked_topic
 from connector.engine import knowledge
 from connector.engine.knowledge import WITHDRAW_EVERY_MS
+from tests.support.fake_board import FakeBoard
 from tests.support.fake_kafka import PREFIX
-from tests.support.team import TIERS_MS, Team
+from tests.support.team import RULES, TIERS_MS, Team
 from tests.support.virtual_time import VirtualLoop, run_virtual, virtual
 from tests.support.world import replies, subscription
 
@@ -174,6 +177,91 @@ async def test_what_was_learnt_of_a_url_by_one_that_saw_the_change_late_is_not_k
     team.worlds[0].worker.view([subscription("a", dialect=GONE_IS_FINAL)], TIERS_MS)
 
     assert team.lanes()[0].disabled is None
+
+
+# ── beside an older release ─────────────────────────────────────────────────────────────────────
+
+
+def old_news(team: Team) -> EndpointNews:
+    """By a worker of a release that tells of no change of a URL: it still has the old one, reset just now."""
+    now_ms = team.clock.now_ms()
+    return EndpointNews(
+        subscription_id="a",
+        url_digest=digest_of("https://a.example/hooks"),
+        url_since_ms=0,
+        worker="old",
+        at_ms=now_ms,
+        breaker=Breaker(RULES).snapshot(),
+        disabled=None,
+        failing_since_ms=0,
+        failed_attempts=0,
+        succeeded_at_ms=0,
+        reset_at_ms=now_ms,
+    )
+
+
+def answering(team: Team, known: EndpointNews) -> None:
+    """That worker answers, as its release does, whatever was learnt before its reset, of any URL."""
+    board = FakeBoard(team.topic)
+
+    def hear(key: bytes, value: bytes | None) -> None:
+        news = decode(key, value)
+        if isinstance(news, EndpointNews) and news.reset_at_ms < known.reset_at_ms:
+            board.post(*encode(known))
+
+    board.start(hear)
+
+
+def told_by(team: Team, worker: str) -> int:
+    told = [decode(key, value) for key, value in team.topic.appended]
+    return sum(isinstance(news, EndpointNews) and news.worker == worker for news in told)
+
+
+@virtual
+async def test_who_sees_a_new_url_and_an_older_release_that_does_not_yet_answer_each_other_once_or_twice():
+    team = await Team.of(2)
+    known = old_news(team)
+    answering(team, known)
+    team.topic.append(*encode(known))
+    await asyncio.sleep(3)
+
+    view(team, "a", url=NEW)
+    await asyncio.sleep(60)
+
+    assert [told_by(team, "w0"), told_by(team, "w1")] == [2, 2], "that it leads elsewhere, and one answer"
+    assert told_by(team, "old") <= 1 + 4
+
+
+@virtual
+async def test_news_of_the_old_url_that_tell_of_no_change_are_answered_once_for_each_change():
+    team = await Team.of(1)
+    told = []
+    for url in (NEW, f"{NEW}/2"):
+        view(team, "a", url=url)
+        for _ in range(5):
+            team.topic.append(*encode(old_news(team)))
+            await asyncio.sleep(3)
+        told.append(told_by(team, "w0"))
+
+    assert told == [2, 4], "that it leads elsewhere, and one answer"
+
+
+@virtual
+async def test_news_of_the_old_url_are_answered_again_after_the_subscription_was_gone_for_a_while():
+    team = await Team.of(1)
+    view(team, "a", url=NEW)
+    team.topic.append(*encode(old_news(team)))
+    await asyncio.sleep(3)
+    view(team, "b")
+    view(team, "a", url=NEW)
+    await asyncio.sleep(3)
+    told = told_by(team, "w0")
+
+    for _ in range(5):
+        team.topic.append(*encode(old_news(team)))
+        await asyncio.sleep(3)
+
+    assert told_by(team, "w0") == told + 1
 
 
 # ── what nobody needs ───────────────────────────────────────────────────────────────────────────
