@@ -27,6 +27,10 @@ class ConnectionOwner(Protocol):
     def faulted(self, exchange: Exchange, fault: ReplyFault) -> None:
         """What came is not a reply. Its connection is being closed."""
 
+    def closing(self, connection: Connection) -> None:
+        """The connection is being closed and carries nothing: ``closed`` is only a matter of time. It may be
+        told twice."""
+
     def closed(self, connection: Connection, exchange: Exchange | None, reply: Reply | None) -> None:
         """The connection is gone; ``reply`` is set when its end was the end of the reply."""
 
@@ -86,8 +90,7 @@ class Connection(asyncio.Protocol):
         """Close at once, without a farewell that a hostile receiver could leave unanswered. The
         exchange it carries, if any, is dropped without a word."""
         self.exchange = None
-        if self._transport is not None:
-            self._transport.abort()
+        self._close()
 
     @property
     def is_closing(self) -> bool:
@@ -135,9 +138,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         self._has_ended = True
         self.origin.idle.pop(self, None)
-        # Over TLS, a close would wait for the other side; connection_lost comes at once this way.
-        if self._transport is not None:
-            self._transport.abort()
+        # Over TLS, a close would wait for the other side; connection_lost comes soon this way.
+        self._close()
 
     def connection_lost(self, error: Exception | None) -> None:
         if isinstance(error, ssl.SSLError):
@@ -149,3 +151,9 @@ class Connection(asyncio.Protocol):
         if self._is_adopted:
             self._owner.closed(self, exchange, reply)
         self._reader.close()
+
+    def _close(self) -> None:
+        if self._is_adopted and self.exchange is None:  # one that ended unanswered may be sent again
+            self._owner.closing(self)
+        if self._transport is not None:
+            self._transport.abort()

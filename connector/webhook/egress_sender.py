@@ -306,8 +306,11 @@ class EgressSender:
     def _fail(self, errand: _Errand, failure: Failure) -> None:
         self._settle(errand)
         # Failures come from timers and from within post: a call of its own keeps the caller's trouble
-        # out of ours.
-        asyncio.get_running_loop().call_soon(errand.done, errand.context, failure)
+        # out of ours. A task that was given up holds its connection until it has ended.
+        if errand.task is not None:
+            errand.task.add_done_callback(lambda _: errand.done(errand.context, failure))
+        else:
+            asyncio.get_running_loop().call_soon(errand.done, errand.context, failure)
 
     def _settle(self, errand: _Errand) -> None:
         assert not errand.is_settled

@@ -121,7 +121,7 @@ class LinkPool:
         link.riders -= 1
         link.used_at_s = monotonic()
         if not link.riders and not link.may_idle:
-            link.wire.abort()
+            self._close(link)
 
     def _grant(self, shelf: _Shelf) -> _Grant | None:
         """What there is for one whose turn it is; ``None``: it has to wait."""
@@ -227,7 +227,7 @@ class LinkPool:
         self._serve(shelf)
 
     def _idle(self) -> Iterator[Link]:
-        return (link for link in self._links if not link.riders and not link.is_retired)
+        return (link for link in self._links if not link.riders and link not in self._closing)
 
     def _evict(self) -> bool:
         """Close the longest idle sixteenth to make room for another place."""
@@ -252,6 +252,12 @@ class LinkPool:
     def _retire(self, link: Link) -> None:
         link.is_retired = True
         if not link.riders:
+            self._close(link)
+
+    def _close(self, link: Link) -> None:
+        """Its room comes back now: whoever is told what came of its request may need it before the loop says
+        that it is gone."""
+        if link in self._links and link not in self._closing:
             self._closing.add(link)
             self._room.give_back()
-            link.wire.abort()
+        link.wire.abort()

@@ -63,7 +63,7 @@ class Pool:
             connection, _ = origin.idle.popitem()
             if now_s - connection.opened_at_s < self._life_s:
                 return connection
-            self._close(connection)
+            connection.abort()
         return None
 
     def claim(self, origin: Origin[Connection]) -> bool:
@@ -85,6 +85,13 @@ class Pool:
         self._connections.add(connection)
         if self._reaper is None:
             self._schedule_reaper()
+
+    def closing(self, connection: Connection) -> None:
+        """Give back the room of a connection that is being closed and carries nothing. Whoever is told what
+        came of its last request may need that room before the loop says that it is gone."""
+        if connection not in self._closing:
+            self._closing.add(connection)
+            self._room.give_back()
 
     def remove(self, connection: Connection) -> None:
         """Forget a closed connection and release its claim."""
@@ -135,9 +142,4 @@ class Pool:
 
     def _retire(self, connection: Connection) -> None:
         del connection.origin.idle[connection]
-        self._close(connection)
-
-    def _close(self, connection: Connection) -> None:
-        self._closing.add(connection)
-        self._room.give_back()
         connection.abort()

@@ -196,6 +196,10 @@ class WebhookSender:
         """See :class:`~connector.webhook.connection.ConnectionOwner`."""
         self._fail(exchange, Failure("protocol", str(fault)))
 
+    def closing(self, connection: Connection) -> None:
+        """See :class:`~connector.webhook.connection.ConnectionOwner`."""
+        self._pool.closing(connection)
+
     def closed(self, connection: Connection, exchange: Exchange | None, reply: Reply | None) -> None:
         """See :class:`~connector.webhook.connection.ConnectionOwner`."""
         self._pool.remove(connection)
@@ -306,8 +310,11 @@ class WebhookSender:
     def _fail(self, exchange: Exchange, failure: Failure) -> None:
         self._settle(exchange)
         # Failures come from timers and from within post: a call of its own keeps the caller's trouble
-        # out of ours.
-        asyncio.get_running_loop().call_soon(exchange.done, exchange.context, failure)
+        # out of ours. An opening that was given up holds its room until it has ended.
+        if exchange.opening is not None:
+            exchange.opening.add_done_callback(lambda _: exchange.done(exchange.context, failure))
+        else:
+            asyncio.get_running_loop().call_soon(exchange.done, exchange.context, failure)
 
     def _settle(self, exchange: Exchange) -> None:
         assert not exchange.is_settled
