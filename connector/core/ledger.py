@@ -163,13 +163,13 @@ class Ledger:
         return [ticket for ticket in self._tickets if not ticket.is_settled]
 
     def stragglers(self) -> list[Ticket]:
-        """Unsettled tickets in the older half of the window, in offset order, when they are no more than a
-        tenth of it: so many others have overtaken them. None otherwise."""
+        """Unsettled tickets in the older half of the window, in offset order, when they are no more than
+        half of it: so many others have overtaken them. None otherwise."""
         half = (len(self._tickets) + 1) // 2
         found: list[Ticket] = []
         for ticket in islice(self._tickets, half):
             if not ticket.is_settled:
-                if len(found) == half // 10:
+                if len(found) == half // 2:
                     return []
                 found.append(ticket)
         return found

@@ -1,10 +1,11 @@
 """The head-of-line rule: a partition is not held up by a few of its records.
 
-When a window is nearly full, and all but a few of its older half are settled, these few have been overtaken
-by hundreds of others: those to an endpoint that failed last and accepted nothing lately are diverted, queued
-or in flight, before the others have to wait. A partition whose window is full and stays so is paused, so that
-the others go on, and what is queued of its records is diverted; all of it, which may send something twice,
-when it is held up by few or the patience is over.
+When a window is nearly full, and most of its older half is settled, the rest has been overtaken by hundreds
+of others. Before those have to wait, it is diverted: what is queued or in flight for an endpoint that failed
+last and accepted nothing lately, and what is queued for any other and will not have its turn soon. A
+partition whose window is full and stays so is paused, so that the others go on, and what is queued of its
+records is diverted; all of it, which may send something twice, when it is held up by few or the patience is
+over.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ class Relief(Protocol):
     def abandon(self, tickets: Collection[Ticket], why: str) -> None:
         """Divert whatever of these records is queued or in flight; their POSTs go on unheeded."""
 
-    def abandon_suspects(self, tickets: Collection[Ticket], why: str) -> None:
-        """The same, but only those to an endpoint that failed last, without a recent success."""
+    def overtake(self, tickets: Collection[Ticket], why: str, now_ms: int) -> None:
+        """The same of those to an endpoint that failed last, without a recent success; of the others divert
+        what is queued, was never tried, and will not have its turn soon after ``now_ms`` (monotonic)."""
 
 
 class HeadOfLine:
@@ -57,7 +59,7 @@ class HeadOfLine:
         self._looks_ms = now_ms + OVERTAKE_EVERY_MS
         pressed = (flow.ledger for flow in flows if flow.ledger.window >= self._nearly_full)
         if stragglers := [ticket for ledger in pressed for ticket in ledger.stragglers()]:
-            self._relief.abandon_suspects(stragglers, _WHY)
+            self._relief.overtake(stragglers, _WHY, now_ms)
 
     def stuck(self, flows: Iterable[Flow]) -> list[Flow]:
         """Look, and relieve the flows whose windows stay as they are. Which of them are to be paused."""

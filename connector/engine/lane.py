@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, cast
 
 from connector.core.breaker import Breaker, BreakerRules, BreakerSnapshot
@@ -44,6 +45,8 @@ RETRIES_MAX = 2_000
 """But no more than that, a tenth of what a process has in hand, unless ``queue_max`` is more."""
 MEASURE_MS = 5_000
 """For so long a lane that has enough to do is watched before it is known what it makes."""
+SOON_MS = 200
+"""What has its turn by then holds nobody up. Half a window is not taken in less."""
 PROVEN_MS = 60_000
 """For how long a success shows that the endpoint works."""
 
@@ -362,6 +365,14 @@ class Lane:
         if surplus:
             self._rest_if_empty()
         return surplus
+
+    def late(self, now_ms: int) -> set[Delivery]:
+        """What waits here of fresh deliveries and will not have its turn soon, by the pace of late; nothing
+        while a pace may still be proven."""
+        if self._bound(now_ms) == UNBOUNDED:
+            return set()
+        soon = max(int(self.rate.per_s(now_ms) * SOON_MS / 1_000), 1)
+        return set(islice(self.queue, soon, None))
 
     def remove(self, is_leaving: Callable[[Delivery], bool]) -> list[Delivery]:
         """Take those out of the queues."""
