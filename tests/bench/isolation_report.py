@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from tests.bench.calibration import Speed
-from tests.bench.isolation import TIMEOUT, Crowd, Isolated, Mix
+from tests.bench.isolation import LADDER, TIMEOUT, Crowd, Isolated, Mix
 from tests.bench.latency import DELAY_MS
 from tests.bench.recovery import COOL_DOWN_MAX_MS, HOSTS, IN_FLIGHT_MAX, Recovery
 from tests.bench.report import Target, at_least, at_most, line, print_targets, row
@@ -186,7 +186,8 @@ def _print_crowd(found: Found) -> None:
     line("")
     line(
         f"{crowd.hosts:,} endpoints at {DELAY_MS} ms, rounds: {crowd.rounds}; {crowd.per_second:,} records/s "
-        f"for {crowd.seconds} s, then {crowd.hosts * crowd.backlog_each:,} at once"
+        f"for {crowd.settle_s} s, then {crowd.seconds} s timed, then {crowd.hosts * crowd.backlog_each:,} at once; "
+        f"ladder {' '.join(LADDER)}"
     )
     line(f"    {'':<14}{'backlog':>10}{'per CPU s':>11}{'p50':>8}{'p99':>8}{'endpoint':>10}{'worst':>8}"
          f"{'MB':>6}{'source':>8}{'tiers':>7}{'others':>8}")  # fmt: skip
