@@ -186,8 +186,8 @@ def _print_crowd(found: Found) -> None:
     line("")
     line(
         f"{crowd.hosts:,} endpoints at {DELAY_MS} ms, rounds: {crowd.rounds}; {crowd.per_second:,} records/s "
-        f"for {crowd.settle_s} s, then {crowd.seconds} s timed, then {crowd.hosts * crowd.backlog_each:,} at once; "
-        f"ladder {' '.join(LADDER)}"
+        f"for {crowd.settle_s} s, then {crowd.seconds} s timed, then {crowd.hosts * crowd.backlog_each:,} at "
+        f"once; ladder {' '.join(LADDER)}"
     )
     line(f"    {'':<14}{'backlog':>10}{'per CPU s':>11}{'p50':>8}{'p99':>8}{'endpoint':>10}{'worst':>8}"
          f"{'MB':>6}{'source':>8}{'tiers':>7}{'others':>8}")  # fmt: skip
