@@ -24,17 +24,22 @@ from typing import Final
 
 from connector.core.subscription import Subscription
 
+FALLBACK_TIER_MS: Final = 30_000
+"""The one tier when no ladder names any: a delivery that cannot be tried now needs a place to wait."""
+
 ROOM_TIERS_MS: Final = (5_000, 30_000, 120_000)
-"""These are there whatever the ladders say: a delivery that cannot be tried now needs a place to wait.
-Without the two longer ones a backlog of a few minutes would be read and written again every few seconds:
-many a ladder has nothing between 5 s and 5 min (:mod:`connector.core.returns`)."""
+"""These are there too where a ladder reaches beyond them. Without them a backlog of a few minutes would idle,
+or be read and written again every few seconds: many a ladder has nothing between 5 s and 5 min, or nothing
+below half a minute (:mod:`connector.core.returns`)."""
 
 
 def tiers_of(subscriptions: Iterable[Subscription]) -> tuple[int, ...]:
-    """The tiers these subscriptions need, shortest first: the union of their ladders' delays and
-    :data:`ROOM_TIERS_MS`."""
-    delays_ms = {delay_ms for one in subscriptions for delay_ms in one.ladder_ms}
-    return tuple(sorted(delays_ms.union(ROOM_TIERS_MS)))
+    """The tiers these subscriptions need, shortest first: the union of their ladders' delays, and
+    :data:`ROOM_TIERS_MS`. Never empty (:data:`FALLBACK_TIER_MS`)."""
+    delays_ms = {delay_ms for one in subscriptions for delay_ms in one.ladder_ms} or {FALLBACK_TIER_MS}
+    if max(delays_ms) > max(ROOM_TIERS_MS):
+        delays_ms.update(ROOM_TIERS_MS)
+    return tuple(sorted(delays_ms))
 
 
 def tolerance_ms(tier_ms: int) -> int:

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from connector.core.ladder import ROOM_TIERS_MS
 from connector.demo.behaviours import Behaviour, Down, Flaky, Hanging, Sound
 from schemas import event_types
 
@@ -84,11 +83,6 @@ class Scenario:
     def count(self) -> int:
         """Records written in all."""
         return sum(self.rates_per_s)
-
-    @property
-    def tiers_ms(self) -> Sequence[int]:
-        """Where a delivery may wait."""
-        return sorted({*self.ladder_ms, *ROOM_TIERS_MS})
 
     def records(self) -> Iterator[tuple[str, Kind]]:
         """Every record in order: its event type and its kind."""

@@ -72,7 +72,7 @@ class OwnTopics:
 
 def own_topics(prefix: str, scenario: Scenario) -> OwnTopics:
     """What the connector writes to, under ``prefix``."""
-    tiers = (tier_topic(prefix, delay_ms) for delay_ms in scenario.tiers_ms)
+    tiers = (tier_topic(prefix, delay_ms) for delay_ms in scenario.ladder_ms)
     return OwnTopics(
         with_letters=(*tiers, dead_letters_topic(prefix), parked_topic(prefix)),
         with_state=(sources_topic(prefix), shared_topic(prefix), operator_events_topic(prefix)),

@@ -147,7 +147,7 @@ async def stage(run: Run, *, progress: Progress, log: Log) -> AsyncIterator[Stag
             ),
             kafka=Cluster(access_of(settings.kafka), cluster.capabilities),
             sources=_partitions(topics.values()),
-            tiers=_partitions(tier_topic(settings.prefix, delay_ms) for delay_ms in scenario.tiers_ms),
+            tiers=_partitions(tier_topic(settings.prefix, delay_ms) for delay_ms in scenario.ladder_ms),
         )
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from connector.core.dialect import NETASAMPARK, WEBHOOKS_V1, Dialect
 from connector.core.ladder import (
-    ROOM_TIERS_MS,
+    FALLBACK_TIER_MS,
     Hop,
     Release,
     Wait,
@@ -49,7 +49,7 @@ def test_the_tiers_are_the_union_of_the_ladders_and_those_to_wait_for_room_in() 
 
 
 def test_there_is_a_place_to_wait_even_when_nothing_is_tried_again() -> None:
-    assert tiers_of([subscription(NETASAMPARK, ())]) == ROOM_TIERS_MS
+    assert tiers_of([subscription(NETASAMPARK, ())]) == (FALLBACK_TIER_MS,)
 
 
 @pytest.mark.parametrize(

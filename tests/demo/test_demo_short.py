@@ -125,7 +125,7 @@ def test_every_kind_of_fate_occurs(good: Shown) -> None:
 
 def test_its_preparation_is_told_step_by_step(good: Shown) -> None:
     assert [step for step in good.screen.prepared if step[1] == step[2]] == [
-        ("creating topics", 44, 44),
+        ("creating topics", 41, 41),
         ("registering schemas", 35, 35),
         ("joining the consumer groups", 1, 1),
     ]

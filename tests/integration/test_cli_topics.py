@@ -54,9 +54,7 @@ def test_create_makes_what_is_missing_and_check_is_then_content(topics: Topics, 
         0,
         {
             "created": [
-                f"{names.prefix}.retry.5s",
                 f"{names.prefix}.retry.30s",
-                f"{names.prefix}.retry.2m",
                 f"{names.prefix}.dead-letters",
                 f"{names.prefix}.parked",
                 f"{names.prefix}.operator-events",
@@ -78,9 +76,7 @@ def test_create_makes_what_is_missing_and_check_is_then_content(topics: Topics, 
     assert (source["partitions"], source["format"], source["absence"]) == (3, "confluent", "")
     assert len(source["id"]) == 22
     assert {each["name"]: each["partitions"] for each in found["own"]} == {
-        f"{names.prefix}.retry.5s": 6,
         f"{names.prefix}.retry.30s": 6,
-        f"{names.prefix}.retry.2m": 6,
         f"{names.prefix}.dead-letters": 6,
         f"{names.prefix}.parked": 6,
         f"{names.prefix}.operator-events": 1,
@@ -125,7 +121,7 @@ def test_one_broker_is_too_few_unless_told_that_loss_may_be(topics: Topics) -> N
     assert result["created"] == []
     assert [problem["what"] for problem in result["problems"]] == [
         "it does not exist, it needs 3 replicas, and the cluster has 1 broker(s)"
-    ] * 8
+    ] * 6
     assert "--allow-single-replica" in result["problems"][0]["cure"]
 
 
@@ -137,7 +133,7 @@ def test_a_name_that_the_cluster_will_not_have_is_a_problem_and_not_an_outage(
     code, result = topics("create", "--allow-single-replica")
 
     assert code == 1
-    assert len(result["created"]) == 7
+    assert len(result["created"]) == 5
     (problem,) = result["problems"]
     assert "collides with" in problem["what"]
     assert "another prefix" in problem["cure"]
