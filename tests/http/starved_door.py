@@ -1,4 +1,7 @@
-"""Connections are let in while descriptors are used up, as many as are kept aside for it."""
+"""Connections are let in while descriptors are used up, as many as are kept aside for it.
+
+Run by ``test_door.py``, in a process where nobody else takes a descriptor that is given back.
+"""
 
 from __future__ import annotations
 
