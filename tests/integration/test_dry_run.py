@@ -138,7 +138,7 @@ def test_beside_a_live_worker_it_takes_nothing_and_leaves_nothing(
                 sends, writes = dry.shown("send"), dry.shown("write")
 
             wait_until(lambda: committed(kafka, names.group, topic) == EVENTS, "the live worker commits all")
-            # The first may have gone by way of a tier: nothing is parked before all know that something will be.
+            # The first may have gone by way of a tier: nothing is parked before all know of it.
             parks_all = "the live worker parks all"
             wait_until(lambda: live.metric("deliveries_parked_total") == EVENTS, parks_all)
             written_on = ("deliveries_to_tier_total", "tier_records_hopped_total")
