@@ -28,6 +28,7 @@ from connector.kafka.source import KafkaSource
 from connector.kafka.tools import tool_login
 from connector.kafka.writer import WriterSettings
 from connector.settings import Settings
+from connector.settings.guard import guard_of
 from connector.settings.kafka import KafkaSettings
 from connector.webhook.ed25519 import sign
 from connector.webhook.egress_sender import EgressSender
@@ -114,9 +115,8 @@ def _operator_events_format(prefix: str) -> TopicFormat:
 
 
 def sender_of(settings: Settings) -> SenderRouter:
+    guard = guard_of(settings)
     allow_http = settings.guard.allow_http
-    allow_networks = [str(network) for network in settings.guard.allow_networks]
-    forbid_networks = [str(network) for network in settings.guard.forbid_networks]
     extra_ca_file = str(settings.guard.ca_file or "") or None
     lookup = AresLookup()
     # Lanes and the process bound what is under way; a second, smaller bound per host would make
@@ -124,9 +124,8 @@ def sender_of(settings: Settings) -> SenderRouter:
     at_once_max = settings.delivery.in_flight_max
     room = _room(settings)
     fast = WebhookSender(
+        guard=guard,
         allow_http=allow_http,
-        allow_networks=allow_networks,
-        forbid_networks=forbid_networks,
         extra_ca_file=extra_ca_file,
         room=room,
         connections_per_origin_max=at_once_max,
@@ -135,9 +134,8 @@ def sender_of(settings: Settings) -> SenderRouter:
 
     def second() -> EgressSender:
         return EgressSender(
+            guard=guard,
             allow_http=allow_http,
-            allow_networks=allow_networks,
-            forbid_networks=forbid_networks,
             extra_ca_file=extra_ca_file,
             room=room,
             links_per_place_max=at_once_max,

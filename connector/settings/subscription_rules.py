@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from connector.avro.topic_format import DeleteEvent, TopicMap
 from connector.core.operator_event import OPERATOR_EVENT_TYPES
 from connector.engine.ports import ForbiddenTarget
+from connector.settings.guard import guard_of
 from connector.settings.model import Settings
 from connector.subscriptions.build import Defaults, Rules
 from connector.webhook import ed25519
-from connector.webhook.guard import Guard
 from connector.webhook.identity import read_identity
 from connector.webhook.proxy import parse_proxy
 from connector.webhook.target import parse_target
@@ -18,12 +18,12 @@ from connector.webhook.target import parse_target
 
 def subscription_rules(settings: Settings, *, known_types: Iterable[str] = ()) -> Rules:
     """The rules by which a subscriptions file is read."""
-    delivery, declared = settings.delivery, settings.guard
-    guard = Guard(allowed=declared.allow_networks, forbidden=declared.forbid_networks)
+    delivery = settings.delivery
+    guard = guard_of(settings)
 
     def url_fault(url: str) -> str:
         try:
-            parse_target(url, allow_http=declared.allow_http, guard=guard)
+            parse_target(url, allow_http=settings.guard.allow_http, guard=guard)
         except ForbiddenTarget as error:
             return str(error)
         return ""

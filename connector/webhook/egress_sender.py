@@ -26,7 +26,7 @@ from connector.core.subscription import DIRECT, Egress, TlsIdentity
 from connector.engine.ports import Endpoint
 from connector.webhook.deadlines import Deadlines
 from connector.webhook.ending import came_of
-from connector.webhook.guard import Guard, parse_networks
+from connector.webhook.guard import Guard
 from connector.webhook.head import request_head
 from connector.webhook.link import Link, Unprocessed
 from connector.webhook.link_opener import LinkOpener, Stage
@@ -110,9 +110,8 @@ class EgressSender:
     def __init__(
         self,
         *,
+        guard: Guard,
         allow_http: bool = False,
-        allow_networks: Sequence[str] = (),
-        forbid_networks: Sequence[str] = (),
         extra_ca_file: str | None = None,
         room: Room | None = None,
         links_per_place_max: int = 256,
@@ -123,14 +122,13 @@ class EgressSender:
         lookup_budget_ms: int = 5_000,
         lookup: Lookup | None = None,
     ) -> None:
-        """Raises ``ValueError`` for a malformed network,
-        :class:`~connector.engine.ports.UnusableIdentity` when the CA file is of no use."""
+        """Raises :class:`~connector.engine.ports.UnusableIdentity` when the CA file is of no use."""
         self._allow_http = allow_http
-        self._guard = Guard(allowed=parse_networks(allow_networks), forbidden=parse_networks(forbid_networks))
+        self._guard = guard
         self._contexts = TlsContexts(extra_ca_file)
         self._http2_contexts = TlsContexts(extra_ca_file, protocols=("h2", "http/1.1"))
         self._resolver = Resolver(lookup or AresLookup(), budget_ms=lookup_budget_ms)
-        self._opener = LinkOpener(self._resolver, self._guard)
+        self._opener = LinkOpener(self._resolver, guard)
         self._pool = LinkPool(
             self._opener,
             room or Room(),

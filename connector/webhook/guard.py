@@ -15,13 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -74,7 +68,7 @@ class Guard:
     forbidden: tuple[Network, ...] = ()
 
     def refusal(self, address: Address) -> str:
-        """Why ``address`` must not be connected to, as a phrase; empty when it may be.
+        """Why ``address`` must not be connected to, and the cure, as a phrase; empty when it may be.
 
         An address that carries an IPv4 address in a known way (IPv4-mapped, NAT64) is judged as that
         IPv4 address, and may be forbidden or allowed as itself besides.
@@ -82,13 +76,16 @@ class Guard:
         inner = _inner_v4(address)
         for network in self.forbidden:
             if address in network or (inner is not None and inner in network):
-                return f"{address} is in {network}, which forbid_networks names"
-        if self.allows(address):
+                return (
+                    f"{address} is in {network}, which forbid_networks names: use another address, or have "
+                    f"the operator take that network from guard.forbid_networks"
+                )
+        if self.allows(address) or (inner is not None and self.allows(inner)):
             return ""
-        if inner is not None:
-            why = self.refusal(inner)
-            return f"{why}, inside {address}" if why else ""
-        return _refusal_v4(address) if isinstance(address, IPv4Address) else _refusal_v6(address)
+        why = _special_purpose(address, inner)
+        if not why:
+            return ""
+        return f"{why}: use a public address, or have the operator name its network in guard.allow_networks"
 
     def first_refusal(self, addresses: Iterable[Address]) -> str:
         """The reason against the first forbidden address of an answer; empty when all may be used.
@@ -103,25 +100,24 @@ class Guard:
         return any(address in network for network in self.allowed)
 
 
-def parse_networks(networks: Iterable[str]) -> tuple[Network, ...]:
-    """A list of the operator's. Raises ``ValueError`` naming the entry that is not a network."""
-    parsed: list[Network] = []
-    for text in networks:
-        try:
-            parsed.append(ip_network(text))
-        except ValueError as error:
-            raise ValueError(f"{text!r} is not a network such as 10.20.0.0/16: {error}") from error
-    return tuple(parsed)
+def _special_purpose(address: Address, inner: IPv4Address | None) -> str:
+    """The rule by which ``address`` is not public; empty when it is."""
+    if inner is not None:
+        why = _special_purpose_v4(inner)
+        return f"{why}, inside {address}" if why else ""
+    if isinstance(address, IPv4Address):
+        return _special_purpose_v4(address)
+    return _special_purpose_v6(address)
 
 
-def _refusal_v4(address: IPv4Address) -> str:
+def _special_purpose_v4(address: IPv4Address) -> str:
     for network, what in _FORBIDDEN_V4:
         if address in network:
             return f"{address} is in {network} ({what})"
     return ""
 
 
-def _refusal_v6(address: IPv6Address) -> str:
+def _special_purpose_v6(address: IPv6Address) -> str:
     if address not in _ROUTED_V6:
         return f"{address} is outside 2000::/3, the only routed part of IPv6"
     for network, what in _FORBIDDEN_V6:

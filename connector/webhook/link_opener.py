@@ -70,11 +70,7 @@ class LinkOpener:
         if isinstance(addresses, Failure):
             return addresses
         if place.literal is None and (why := self._guard.first_refusal(addresses)):
-            return Failure(
-                "forbidden",
-                f"{place.host} resolves to a forbidden address: {why}. If that is meant, let its network "
-                f"pass (allow_networks, forbid_networks)",
-            )
+            return Failure("forbidden", f"{place.host} resolves to a forbidden address: {why}")
         return await _dial(addresses, place.port, deadline_s, str(place), tls=place.tls, name=place.host)
 
     async def _through(self, proxy: Proxy, place: Place, opening: Opening) -> Wire | Failure:

@@ -61,11 +61,7 @@ class Opener:
         except LookupFailed as error:
             return Failure(error.kind, str(error))
         if why := self._guard.first_refusal(addresses):
-            return Failure(
-                "forbidden",
-                f"{origin.host} resolves to a forbidden address: {why}. If that is meant, let its "
-                f"network pass (allow_networks, forbid_networks)",
-            )
+            return Failure("forbidden", f"{origin.host} resolves to a forbidden address: {why}")
         return addresses
 
     async def _connect(

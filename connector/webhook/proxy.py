@@ -19,15 +19,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 
 from connector import __version__
 from connector.core.outcome import Failure, FailureKind, Reply
 from connector.engine.ports import ForbiddenTarget
-from connector.webhook.guard import Guard, parse_networks
+from connector.webhook.guard import Guard
 from connector.webhook.target import Target, parse_target
 
 # The operator names the proxy, and it is inside the house: the guard does not judge it.
-_EVERYWHERE = Guard(allowed=parse_networks(["0.0.0.0/0", "::/0"]))
+_EVERYWHERE = Guard(allowed=(IPv4Network("0.0.0.0/0"), IPv6Network("::/0")))
 
 _STATUS_ERRORS: dict[str, FailureKind] = {
     "dns_timeout": "dns",

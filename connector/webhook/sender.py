@@ -26,7 +26,7 @@ from connector.webhook.connection import Connection
 from connector.webhook.deadlines import Deadlines
 from connector.webhook.ending import came_of
 from connector.webhook.exchange import Exchange
-from connector.webhook.guard import Guard, parse_networks
+from connector.webhook.guard import Guard
 from connector.webhook.head import request_head
 from connector.webhook.opener import Opener
 from connector.webhook.origin import Origin
@@ -56,11 +56,8 @@ class WebhookSender:
 
     Settings, with defaults and the reason for each:
 
+    - ``guard``: judges every address, those written in URLs and those that names lead to.
     - ``allow_http`` (False): plain http is readable and changeable on the way.
-    - ``allow_networks`` (none): networks that the guard lets pass, for receivers inside the cluster.
-      ``localhost`` usually means both 127.0.0.0/8 and ::1/128.
-    - ``forbid_networks`` (none): networks that it refuses besides, also within those, for what is inside the
-      house though its addresses are public.
     - ``extra_ca_file`` (none): PEM with the deployment's own authorities.
     - ``room`` (of its own): connections in all, of the other sender too. At this limit the longest idle ones
       are closed; if none is idle, requests wait for one to the same host, or the failure is ``resources``.
@@ -77,9 +74,8 @@ class WebhookSender:
     def __init__(
         self,
         *,
+        guard: Guard,
         allow_http: bool = False,
-        allow_networks: Sequence[str] = (),
-        forbid_networks: Sequence[str] = (),
         extra_ca_file: str | None = None,
         room: Room | None = None,
         connections_per_origin_max: int = 256,
@@ -89,13 +85,12 @@ class WebhookSender:
         lookup_budget_ms: int = 5_000,
         lookup: Lookup | None = None,
     ) -> None:
-        """Raises ``ValueError`` for a malformed network,
-        :class:`~connector.engine.ports.UnusableIdentity` when the CA file is of no use."""
+        """Raises :class:`~connector.engine.ports.UnusableIdentity` when the CA file is of no use."""
         self._allow_http = allow_http
-        self._guard = Guard(allowed=parse_networks(allow_networks), forbidden=parse_networks(forbid_networks))
+        self._guard = guard
         self._contexts = TlsContexts(extra_ca_file)
         self._resolver = Resolver(lookup or AresLookup(), budget_ms=lookup_budget_ms)
-        self._opener = Opener(self._resolver, self._guard)
+        self._opener = Opener(self._resolver, guard)
         self._pool = Pool(
             room or Room(),
             connections_per_origin_max=connections_per_origin_max,

@@ -87,10 +87,7 @@ def parse_target(url: str, *, allow_http: bool, guard: Guard) -> Target:
         raise ForbiddenTarget("the URL has port 0, where nothing listens: correct it")
     host, literal = _host(parts)
     if literal is not None and (why := guard.refusal(literal)):
-        raise ForbiddenTarget(
-            f"webhooks may not be sent to this address: {why}. Use a public address, or have the "
-            f"operator let its network pass (allow_networks, forbid_networks)"
-        )
+        raise ForbiddenTarget(f"webhooks may not be sent to this address: {why}")
     is_vouched_for = literal is not None and guard.allows(literal)
     if port in _PORTS_OF_OTHERS and not is_vouched_for:
         raise ForbiddenTarget(

@@ -18,6 +18,7 @@ import uvloop
 from connector.core.outcome import Failure, Reply
 from connector.engine.ports import Endpoint
 from connector.webhook.sender import WebhookSender
+from tests.support.posting import LOOPBACK
 
 IN_FLIGHT = 80
 _WARM = 5_000
@@ -30,7 +31,7 @@ _BODY = b"x" * 1_200
 
 async def send_prepared(urls: Sequence[str], count: int) -> float:
     """CPU seconds of this process for ``count`` POSTs, :data:`IN_FLIGHT` at a time."""
-    sender = WebhookSender(allow_http=True, allow_networks=["127.0.0.0/8"])
+    sender = WebhookSender(guard=LOOPBACK, allow_http=True)
     endpoints = [sender.endpoint(url, headers=(), content_type="application/json") for url in urls]
     try:
         await _send(sender, endpoints, _WARM)

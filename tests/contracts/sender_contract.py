@@ -1,25 +1,37 @@
 """What every :class:`connector.engine.ports.Sender` must do, over real sockets on 127.0.0.1.
 
 A subclass gives the fixture ``make_sender``: a function that takes ``extra_ca_file``, ``lookup``,
-``allow_networks`` (127.0.0.0/8 unless said otherwise) and ``forbid_networks`` as keywords and returns a
-sender that may use plain http, which the fixture closes. Hostile receivers and TLS have contracts of their
-own, which this one holds.
+``guard`` (``LOOPBACK`` unless said otherwise) as keywords and returns a sender that may use plain http, which
+the fixture closes. Hostile receivers and TLS have contracts of their own, which this one holds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from ipaddress import IPv4Network
 
 import pytest
 
 from connector.core.judging import retry_after_ms
 from connector.core.outcome import Failure, Reply
 from connector.engine.ports import ForbiddenTarget
+from connector.webhook.guard import Guard
 from tests.contracts.sender_hostile_contract import HostileContract
 from tests.contracts.sender_tls_contract import TlsContract
-from tests.support.posting import BrokenLookup, FixedLookup, MakeSender, RebindingLookup, kind, post, start
+from tests.support.posting import (
+    LOOPBACK,
+    BrokenLookup,
+    FixedLookup,
+    MakeSender,
+    RebindingLookup,
+    kind,
+    post,
+    start,
+)
 from tests.support.raw_receiver import Peer, always, ok, receiving
+
+HOUSE = Guard(allowed=LOOPBACK.allowed, forbidden=(IPv4Network("127.0.0.0/24"),))
 
 
 class SenderContract(TlsContract, HostileContract):
@@ -259,7 +271,7 @@ class SenderContract(TlsContract, HostileContract):
     async def test_what_is_forbidden_in_what_is_allowed_is_refused_when_the_endpoint_is_made(
         self, make_sender: MakeSender
     ) -> None:
-        sender = make_sender(forbid_networks=["127.0.0.0/24"])
+        sender = make_sender(guard=HOUSE)
 
         with pytest.raises(ForbiddenTarget, match=r"127\.0\.0\.0/24, which forbid_networks names"):
             sender.endpoint("http://127.0.0.1/", headers=(), content_type="application/json")
@@ -268,7 +280,7 @@ class SenderContract(TlsContract, HostileContract):
         self, make_sender: MakeSender
     ) -> None:
         lookup = FixedLookup({"partner.example": ["127.0.0.1"]})
-        sender = make_sender(forbid_networks=["127.0.0.0/24"], lookup=lookup)
+        sender = make_sender(guard=HOUSE, lookup=lookup)
         async with receiving(always(ok())) as receiver:
             outcome = await post(sender, receiver.url(host="partner.example"))
 

@@ -19,7 +19,7 @@ from connector.webhook.identity import read_identity
 from connector.webhook.sender import WebhookSender
 from tests.support.egress_senders import egress_senders
 from tests.support.friendly_servers import Asking, go, nginx
-from tests.support.posting import kind, post, start
+from tests.support.posting import LOOPBACK, kind, post, start
 
 Serve = Callable[[Asking | None], AbstractAsyncContextManager[int]]
 
@@ -39,7 +39,7 @@ def serve(request: pytest.FixtureRequest, go_folder: Path, tmp_path: Path) -> Se
 @pytest.fixture(params=["fast", "second", "second, asking for HTTP/2"])
 async def sender(request: pytest.FixtureRequest) -> AsyncIterator[Sender]:
     if request.param == "fast":
-        sender = WebhookSender(allow_http=True, allow_networks=["127.0.0.0/8"])
+        sender = WebhookSender(guard=LOOPBACK, allow_http=True)
         yield sender
         await sender.close()
         return

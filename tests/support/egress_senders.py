@@ -8,6 +8,7 @@ from typing import Any
 
 from connector.core.subscription import Egress
 from connector.webhook.egress_sender import EgressEndpoint, EgressSender
+from tests.support.posting import LOOPBACK
 
 
 class ByOneWay(EgressSender):
@@ -27,7 +28,7 @@ async def egress_senders(egress: Egress) -> AsyncIterator[Callable[..., EgressSe
     senders: list[EgressSender] = []
 
     def make(**settings: Any) -> EgressSender:
-        sender = ByOneWay(egress, **{"allow_http": True, "allow_networks": ["127.0.0.0/8"], **settings})
+        sender = ByOneWay(egress, **{"guard": LOOPBACK, "allow_http": True, **settings})
         senders.append(sender)
         return sender
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address
 from typing import Any
 
 from connector.core.outcome import Failure, Reply
 from connector.engine.ports import Endpoint, Sender
-from connector.webhook.guard import Address
+from connector.webhook.guard import Address, Guard
 from connector.webhook.resolver import Answer, LookupFailed
 
 MakeSender = Callable[..., Sender]
+
+LOOPBACK = Guard(allowed=(IPv4Network("127.0.0.0/8"),))
+"""Lets receivers of this machine be sent to, besides those outside."""
 
 # How much later than its deadline a request may end: 50 ms are promised, the rest is a busy machine.
 LATE_MS = 1_000

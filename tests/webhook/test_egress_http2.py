@@ -18,7 +18,7 @@ from tests.contracts.sender_tls_contract import authority, ca_file, server_tls
 from tests.support.egress_proxy import egress_proxy
 from tests.support.friendly_servers import hypercorn
 from tests.support.http2_receiver import Http2Peer, frame, http2_receiving
-from tests.support.posting import LATE_MS, kind, post, start
+from tests.support.posting import LATE_MS, LOOPBACK, kind, post, start
 
 __all__ = ["authority", "ca_file"]
 
@@ -29,7 +29,7 @@ GOAWAY_AFTER_1 = b"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\
 
 @pytest.fixture
 async def sender(ca_file: str) -> AsyncIterator[EgressSender]:
-    sender = EgressSender(allow_networks=["127.0.0.0/8"], extra_ca_file=ca_file)
+    sender = EgressSender(guard=LOOPBACK, extra_ca_file=ca_file)
     yield sender
     await sender.close()
 

@@ -16,7 +16,7 @@ from connector.webhook.router import SenderRouter
 from connector.webhook.sender import PreparedEndpoint, WebhookSender
 from tests.support.contested_room import Contested
 from tests.support.egress_senders import egress_senders
-from tests.support.posting import MakeSender, kind, post, start
+from tests.support.posting import LOOPBACK, MakeSender, kind, post, start
 from tests.support.raw_receiver import Peer, always, ok, receiving
 
 
@@ -89,7 +89,7 @@ async def test_an_idle_connection_of_either_sender_makes_room_for_one_of_the_oth
 ) -> None:
     room = Room(40)
     second = make_sender(room=room)
-    fast = WebhookSender(allow_http=True, allow_networks=["127.0.0.0/8"], room=room)
+    fast = WebhookSender(guard=LOOPBACK, allow_http=True, room=room)
     async with contextlib.AsyncExitStack() as stack:
         receivers = [await stack.enter_async_context(receiving(always(ok()))) for _ in range(40)]
         outcomes = []
@@ -183,10 +183,10 @@ async def test_the_way_decides_which_sender_and_the_second_is_made_when_it_is_ne
     made: list[EgressSender] = []
 
     def second() -> EgressSender:
-        made.append(EgressSender(allow_http=True, allow_networks=["127.0.0.0/8"]))
+        made.append(EgressSender(guard=LOOPBACK, allow_http=True))
         return made[-1]
 
-    router = SenderRouter(WebhookSender(allow_http=True, allow_networks=["127.0.0.0/8"]), second)
+    router = SenderRouter(WebhookSender(guard=LOOPBACK, allow_http=True), second)
     async with receiving(always(ok())) as receiver:
         url = receiver.url()
         fast = router.endpoint(url, headers=(), content_type="a/b")
@@ -207,7 +207,7 @@ async def test_the_way_decides_which_sender_and_the_second_is_made_when_it_is_ne
 
 async def test_both_senders_send_the_same_bytes(make_sender: MakeSender) -> None:
     second = make_sender()
-    fast = WebhookSender(allow_http=True, allow_networks=["127.0.0.0/8"])
+    fast = WebhookSender(guard=LOOPBACK, allow_http=True)
     async with receiving(always(ok())) as receiver:
         for sender in (fast, second):
             await post(sender, receiver.url("/hook?a=b"), b'{"a":1}', headers=[("X-Token", "t")])

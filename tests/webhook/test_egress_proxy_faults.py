@@ -12,10 +12,11 @@ import trustme
 from connector.core.outcome import Failure, Reply
 from connector.core.subscription import Egress
 from connector.webhook.egress_sender import EgressSender
+from connector.webhook.guard import Guard
 from connector.webhook.proxy import forwarded_failure, parse_proxy, tunnel_failure
 from tests.contracts.sender_tls_contract import authority, ca_file, server_tls
 from tests.support.egress_proxy import EgressProxy, egress_proxy
-from tests.support.posting import FixedLookup, kind, post
+from tests.support.posting import LOOPBACK, FixedLookup, kind, post
 from tests.support.raw_receiver import always, ok, receiving
 
 __all__ = ["authority", "ca_file"]
@@ -23,9 +24,7 @@ __all__ = ["authority", "ca_file"]
 
 @pytest.fixture
 async def sender(ca_file: str) -> AsyncIterator[EgressSender]:
-    sender = EgressSender(
-        allow_http=True, allow_networks=["127.0.0.0/8"], extra_ca_file=ca_file, lookup=FixedLookup({})
-    )
+    sender = EgressSender(guard=LOOPBACK, allow_http=True, extra_ca_file=ca_file, lookup=FixedLookup({}))
     yield sender
     await sender.close()
 
@@ -253,7 +252,7 @@ def test_a_proxy_may_be_inside_the_house() -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_forbidden_literal_is_refused_with_a_proxy_as_without(scheme: str) -> None:
-    sender = EgressSender(allow_http=True)
+    sender = EgressSender(guard=Guard(), allow_http=True)
 
     with pytest.raises(ValueError, match="allow_networks"):
         sender.endpoint(

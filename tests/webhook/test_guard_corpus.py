@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from connector.core.outcome import Failure
 from connector.engine.ports import ForbiddenTarget
-from connector.webhook.guard import Guard, Network, parse_networks
+from connector.webhook.guard import Guard, Network
 from connector.webhook.sender import WebhookSender
 from connector.webhook.target import parse_target
 from tests.support.posting import FixedLookup, post
@@ -33,8 +33,8 @@ SPECIAL: list[tuple[Network, str]] = [
 TRANSLATED = [(ip_address(each["address"]), each["because"]) for each in CORPUS["translated"]]
 GUARD = Guard()
 HOUSE = Guard(
-    allowed=parse_networks(CORPUS["of_a_house"]["allow_networks"]),
-    forbidden=parse_networks(CORPUS["of_a_house"]["forbid_networks"]),
+    allowed=tuple(ip_network(each) for each in CORPUS["of_a_house"]["allow_networks"]),
+    forbidden=tuple(ip_network(each) for each in CORPUS["of_a_house"]["forbid_networks"]),
 )
 PUBLIC = [ip_address(text) for text in CORPUS["public"]]
 EDGES = [(network[at], because) for network, because in SPECIAL for at in (0, -1)]
@@ -132,6 +132,6 @@ async def test_a_name_that_leads_to_any_of_them_is_a_forbidden_attempt() -> None
 
 @asynccontextmanager
 async def _sender(lookup: FixedLookup) -> AsyncIterator[WebhookSender]:
-    sender = WebhookSender(lookup=lookup)
+    sender = WebhookSender(guard=GUARD, lookup=lookup)
     yield sender
     await sender.close()

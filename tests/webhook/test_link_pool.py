@@ -10,7 +10,6 @@ import httpcore
 import pytest
 
 from connector.core.outcome import Failure, Reply
-from connector.webhook.guard import Guard, parse_networks
 from connector.webhook.link import Link
 from connector.webhook.link_opener import LinkOpener, Stage
 from connector.webhook.link_pool import LinkPool
@@ -18,7 +17,7 @@ from connector.webhook.place import Place
 from connector.webhook.resolver import Resolver
 from connector.webhook.room import Room
 from connector.webhook.target import parse_target
-from tests.support.posting import FixedLookup
+from tests.support.posting import LOOPBACK, FixedLookup
 from tests.support.raw_receiver import always, ok, receiving
 
 
@@ -35,17 +34,16 @@ class Bed:
     """A pool with room for one link, to one receiver."""
 
     def __init__(self, url: str) -> None:
-        guard = Guard(allowed=parse_networks(["127.0.0.0/8"]))
         self.room = Room(1)
         self._resolver = Resolver(FixedLookup({}), budget_ms=1_000)
         self.pool = LinkPool(
-            LinkOpener(self._resolver, guard),
+            LinkOpener(self._resolver, LOOPBACK),
             self.room,
             links_per_place_max=1,
             life_ms=60_000,
             idle_ms=60_000,
         )
-        target = parse_target(url, allow_http=True, guard=guard)
+        target = parse_target(url, allow_http=True, guard=LOOPBACK)
         self.place = Place(target, None, None, wants_http2=False)
         self.url = url
 

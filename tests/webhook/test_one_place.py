@@ -13,6 +13,7 @@ from connector.engine.clock import SystemClock
 from connector.engine.lanes import Lanes
 from connector.engine.ports import ForbiddenTarget
 from connector.webhook.egress_sender import EgressSender
+from connector.webhook.guard import Guard
 from connector.webhook.router import SenderRouter
 from connector.webhook.sender import WebhookSender
 from tests.support.world import subscription
@@ -37,7 +38,7 @@ ADDRESSES = [
 
 @pytest.fixture
 async def sender() -> AsyncIterator[SenderRouter]:
-    sender = SenderRouter(WebhookSender(), EgressSender)
+    sender = SenderRouter(WebhookSender(guard=Guard()), lambda: EgressSender(guard=Guard()))
     yield sender
     await sender.close()
 
@@ -51,11 +52,13 @@ def lanes_of(sender: SenderRouter, urls: list[str], *egresses: Egress) -> Lanes:
         clock=SystemClock(),
     )
     ways = egresses or (DIRECT,)
-    lanes.replace([
-        subscription(f"s{n}-{m}", url=url, egress=egress)
-        for n, url in enumerate(urls)
-        for m, egress in enumerate(ways)
-    ])
+    lanes.replace(
+        [
+            subscription(f"s{n}-{m}", url=url, egress=egress)
+            for n, url in enumerate(urls)
+            for m, egress in enumerate(ways)
+        ]
+    )
     return lanes
 
 

@@ -8,10 +8,11 @@ from ipaddress import ip_address
 import pytest
 
 from connector.core.outcome import Failure
+from connector.webhook.guard import Guard
 from connector.webhook.resolver import Answer, AresLookup, LookupFailed, Resolver
 from connector.webhook.sender import WebhookSender
 from tests.support.name_server import name_server
-from tests.support.posting import kind, post
+from tests.support.posting import LOOPBACK, kind, post
 from tests.support.raw_receiver import always, ok, receiving
 
 ONE = (ip_address("8.8.8.8"),)
@@ -78,9 +79,7 @@ async def test_real_names_that_hang_do_not_delay_a_delivery_to_another(count: in
         receiving(always(ok())) as receiver,
         name_server({"alive.example": "127.0.0.1"}) as server,
     ):
-        sender = WebhookSender(
-            allow_http=True, allow_networks=["127.0.0.0/8"], lookup=AresLookup(name_servers=(server,))
-        )
+        sender = WebhookSender(guard=LOOPBACK, allow_http=True, lookup=AresLookup(name_servers=(server,)))
         hanging = [
             asyncio.create_task(post(sender, f"http://hang{number}.example/", timeout_ms=60_000))
             for number in range(count)
@@ -131,7 +130,7 @@ async def test_a_look_up_that_was_not_made_is_not_billed_to_the_receiver() -> No
         async def look_up(self, name: str) -> Answer:
             raise LookupFailed(f"{name} is not looked up", "resources")
 
-    sender = WebhookSender(lookup=FullLookup())
+    sender = WebhookSender(guard=Guard(), lookup=FullLookup())
 
     outcome = await post(sender, "https://a.example/")
 
@@ -246,9 +245,7 @@ async def test_a_name_that_cannot_exist_is_named_in_the_failure(name: str) -> No
 
 async def test_name_servers_that_never_answer_hold_up_neither_localhost_nor_the_end() -> None:
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(
-        asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
-    )
+    transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
     port = transport.get_extra_info("sockname")[1]
     lookup = AresLookup(name_servers=(f"127.0.0.1:{port}",))
     hanging = [asyncio.create_task(lookup.look_up(f"hang{index}.example")) for index in range(8)]

@@ -18,7 +18,7 @@ from connector.webhook.room import Room
 from connector.webhook.sender import WebhookSender
 from tests.contracts.sender_tls_contract import authority, ca_file, server_tls
 from tests.support.egress_senders import egress_senders
-from tests.support.posting import FixedLookup, MakeSender, kind
+from tests.support.posting import LOOPBACK, FixedLookup, MakeSender, kind
 from tests.support.raw_receiver import Peer, always, ok, receiving
 
 __all__ = ["authority", "ca_file"]
@@ -33,9 +33,7 @@ async def make_sender(request: pytest.FixtureRequest, ca_file: str) -> AsyncIter
     senders: list[Sender] = []
 
     def make_fast(**settings: Any) -> Sender:
-        senders.append(
-            WebhookSender(allow_http=True, allow_networks=["127.0.0.0/8"], extra_ca_file=ca_file, **settings)
-        )
+        senders.append(WebhookSender(guard=LOOPBACK, allow_http=True, extra_ca_file=ca_file, **settings))
         return senders[-1]
 
     yield make_fast

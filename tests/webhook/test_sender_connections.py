@@ -17,7 +17,7 @@ from connector.core.outcome import Failure, Reply
 from connector.webhook.opener import failure_of
 from connector.webhook.room import Room
 from connector.webhook.sender import WebhookSender
-from tests.support.posting import FixedLookup, kind, post, start
+from tests.support.posting import LOOPBACK, FixedLookup, kind, post, start
 from tests.support.raw_receiver import Peer, Receiver, always, ok, receiving
 
 Make = Callable[..., WebhookSender]
@@ -28,7 +28,7 @@ async def make_sender() -> AsyncIterator[Make]:
     senders: list[WebhookSender] = []
 
     def make(**settings: Any) -> WebhookSender:
-        sender = WebhookSender(**{"allow_http": True, "allow_networks": ["127.0.0.0/8"], **settings})
+        sender = WebhookSender(**{"guard": LOOPBACK, "allow_http": True, **settings})
         senders.append(sender)
         return sender
 

@@ -19,7 +19,7 @@ from connector.webhook.sender import WebhookSender
 from tests.contracts.sender_tls_contract import authority, ca_file
 from tests.support.egress_senders import egress_senders
 from tests.support.friendly_servers import Serving, hypercorn, node, uvicorn
-from tests.support.posting import post, start
+from tests.support.posting import LOOPBACK, post, start
 
 __all__ = ["authority", "ca_file"]
 
@@ -30,7 +30,7 @@ async def sender(request: pytest.FixtureRequest) -> AsyncIterator[Sender]:
         async with egress_senders(Egress()) as make:
             yield make()
         return
-    sender = WebhookSender(allow_http=True, allow_networks=["127.0.0.0/8"])
+    sender = WebhookSender(guard=LOOPBACK, allow_http=True)
     yield sender
     await sender.close()
 

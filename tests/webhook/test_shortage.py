@@ -19,6 +19,7 @@ import uvloop
 from connector.core.outcome import Failure
 from connector.core.subscription import Egress
 from connector.engine.ports import Sender, UnusableIdentity
+from connector.webhook.guard import Guard
 from connector.webhook.opener import failure_at
 from connector.webhook.resolver import AresLookup, Lookup
 from connector.webhook.sender import WebhookSender
@@ -29,7 +30,7 @@ from tests.support.egress_senders import ByOneWay
 from tests.support.http2_receiver import http2_receiving
 from tests.support.name_server import name_server
 from tests.support.own_network import OwnNetwork, no_port_left
-from tests.support.posting import FixedLookup, kind, post
+from tests.support.posting import LOOPBACK, FixedLookup, kind, post
 from tests.support.raw_receiver import always, ok, receiving
 from tests.support.starved_sender import Order, descriptors_left, orders_to_text
 
@@ -82,7 +83,7 @@ async def test_with_any_number_of_descriptors_left_a_delivery_arrives_or_the_fau
 
 async def test_a_name_server_that_refuses_is_no_shortage() -> None:
     lookup = AresLookup(["127.0.0.1:1"])
-    sender = WebhookSender(lookup=lookup)
+    sender = WebhookSender(guard=Guard(), lookup=lookup)
 
     outcome = await post(sender, "https://partner.example/")
     await sender.close()
@@ -112,11 +113,11 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnNetwork]:
 
 
 def fast(lookup: Lookup) -> Sender:
-    return WebhookSender(allow_http=True, allow_networks=["127.0.0.0/8"], lookup=lookup)
+    return WebhookSender(guard=LOOPBACK, allow_http=True, lookup=lookup)
 
 
 def second(lookup: Lookup) -> Sender:
-    return ByOneWay(Egress(http2=True), allow_http=True, allow_networks=["127.0.0.0/8"], lookup=lookup)
+    return ByOneWay(Egress(http2=True), guard=LOOPBACK, allow_http=True, lookup=lookup)
 
 
 MakeWithLookup = Callable[[Lookup], Sender]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.engine.ports import ForbiddenTarget
-from connector.webhook.guard import Guard, parse_networks
+from connector.webhook.guard import Guard
 from connector.webhook.target import Target, parse_target
 
-ALL = Guard(allowed=parse_networks(["0.0.0.0/0", "::/0"]))
+ALL = Guard(allowed=(IPv4Network("0.0.0.0/0"), IPv6Network("::/0")))
 
 
 def parse(url: str) -> Target:

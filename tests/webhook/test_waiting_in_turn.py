@@ -14,7 +14,7 @@ from connector.webhook.room import Room
 from connector.webhook.sender import WebhookSender
 from tests.support.contested_room import Contested
 from tests.support.egress_senders import egress_senders
-from tests.support.posting import MakeSender, kind, start
+from tests.support.posting import LOOPBACK, MakeSender, kind, start
 from tests.support.raw_receiver import Peer, Receiver, always, ok, receiving
 
 
@@ -27,7 +27,7 @@ async def make_sender(request: pytest.FixtureRequest) -> AsyncIterator[MakeSende
     senders: list[Sender] = []
 
     def make_fast(**settings: Any) -> Sender:
-        senders.append(WebhookSender(allow_http=True, allow_networks=["127.0.0.0/8"], **settings))
+        senders.append(WebhookSender(guard=LOOPBACK, allow_http=True, **settings))
         return senders[-1]
 
     yield make_fast

@@ -10,7 +10,7 @@ import pytest
 from connector.webhook.sender import WebhookSender
 from tests.contracts.sender_contract import SenderContract
 from tests.contracts.sender_tls_contract import authority, ca_file
-from tests.support.posting import MakeSender
+from tests.support.posting import LOOPBACK, MakeSender
 
 __all__ = ["authority", "ca_file"]
 
@@ -21,7 +21,7 @@ class TestWebhookSender(SenderContract):
         senders: list[WebhookSender] = []
 
         def make(**settings: Any) -> WebhookSender:
-            sender = WebhookSender(**{"allow_http": True, "allow_networks": ["127.0.0.0/8"], **settings})
+            sender = WebhookSender(**{"guard": LOOPBACK, "allow_http": True, **settings})
             senders.append(sender)
             return sender
 
