@@ -203,9 +203,9 @@ class BacklogReplay:
 
     async def _replay(self, backlogs: Mapping[str, BacklogNews], *, is_for_probes: bool) -> None:
         """All of each, or one letter."""
-        until_ms = self._clock.monotonic_ms() + TURN_MS
         gone = {id_ for id_ in backlogs if self._lanes.get(id_) is None}
         extents = await self._letters.extents(self._topic)
+        until_ms = self._clock.monotonic_ms() + TURN_MS  # a slow answer takes nothing of it
         scan = BacklogScan(
             backlogs,
             extents,

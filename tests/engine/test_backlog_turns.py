@@ -56,3 +56,16 @@ async def test_a_probe_that_is_due_during_a_long_replay_is_made_within_seconds()
     await two.until(lambda: two.first.accepted("b") == 1, "b is probed")
 
     assert two.replayed < 2 * OFTEN - 2_000
+
+
+@virtual
+async def test_a_log_that_is_slow_to_say_how_far_it_reaches_leaves_each_of_two_its_turn() -> None:
+    two = await with_two_backlogs()
+    two.first.letters.extents_s = 6.0
+
+    two.view(resumed("acme"), resumed("b"))
+    await two.until_replayed()
+    await two.until(lambda: len(two.accepted) == 2 * OFTEN + 2, "acme has all")
+
+    assert two.first.accepted("b") == 2
+    two.check_books()

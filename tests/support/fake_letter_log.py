@@ -11,16 +11,18 @@ from tests.support.fake_kafka import LATENCY_S, Cluster
 
 
 class FakeLetterLog:
-    """``reads`` are the places where reads began; ``latency_s`` is how long an answer takes."""
+    """``reads`` are the places where reads began; ``latency_s`` is how long an answer takes, ``extents_s`` how
+    much longer one about extents does, for which a real log asks several times."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self.reads: list[tuple[TopicPartition, int]] = []
         self.latency_s = LATENCY_S
+        self.extents_s = 0.0
         self.is_closed = False
 
     async def extents(self, topic: str) -> Mapping[int, Extent]:
-        await self._answer()
+        await self._answer(self.extents_s)
         if topic not in self._cluster.topics and topic not in self._cluster.partitions:
             raise Unreadable(f"topic {topic} is missing")
         return {p: self._extent(TopicPartition(topic, p)) for p in range(self._cluster.partitions[topic])}
@@ -44,8 +46,8 @@ class FakeLetterLog:
         end = max(start, len(self._cluster.topics[tp.topic][tp.partition]))
         return Extent(topic_id=self._cluster.topic_ids[tp.topic], start=start, end=end)
 
-    async def _answer(self) -> None:
+    async def _answer(self, longer_s: float = 0.0) -> None:
         assert not self.is_closed, "nothing is asked of what is closed"
-        await asyncio.sleep(self.latency_s)
+        await asyncio.sleep(self.latency_s + longer_s)
         if self._cluster.is_unreadable:
             raise Unreadable("the brokers are down")
