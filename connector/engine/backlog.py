@@ -2,13 +2,16 @@
 
 A backlog is due when its subscription is resumed (neither paused nor disabled, as we see it) and no live
 worker parks for it any more. Only then are the ends of the parked topic asked for, so everything that was
-parked lies below them. All that became due together are replayed in one pass. When it is long and others
-are due, it ends after seconds, and whoever has waited longest comes next: each goes on from its cursors.
+parked lies below them. All that became due together are replayed in one pass.
 A backlog is due as well when no view of ours has held its subscription for as long as workers may disagree
 about that: then its letters become dead, and the backlog is closed.
 
 A subscription that is disabled is probed by what comes for it. When nothing comes, its backlog gives the
 probe: once that has been due for a minute, one letter of it is taken out, and the rest stays parked.
+
+A pass may be long, for a probe as well: its letter may lie behind millions of others. When others are due, it
+ends after seconds. Replays and probes then take turns, and of either whoever has waited longest comes next:
+each goes on from its cursors.
 
 The leader does it. Two may take themselves for the leader for some seconds: that repeats letters, with equal
 ids, and loses none. When the leader dies the next one goes on from the cursors it told. A *done* that knew
@@ -45,8 +48,8 @@ PROBE_LATE_MS = 60_000
 """So long what comes for a disabled subscription may be the probe, before a letter of its backlog is; and so
 long that letter has to be it, before another is taken."""
 TURN_MS = 5_000
-"""After so long a pass ends if something else is due: who has a million parked is not to keep the others
-waiting for minutes."""
+"""After so long a pass ends if something else is due: a million letters, replayed or passed over, are not to
+keep the others waiting for minutes."""
 STOPS_MAX = 1_000
 """Letters remembered that cannot be read, each told once: beyond it all are forgotten, and told again."""
 
@@ -108,9 +111,10 @@ class BacklogReplay:
         is_for_probes = False
         while not self._is_stopping:
             await asyncio.sleep(LOOK_MS / 1_000)
-            backlogs, probes = self._longest_waiting(self._due()), self._due_for_a_probe()
-            is_for_probes = bool(probes) and not (backlogs and is_for_probes)  # in turn, when there are both
-            if backlogs := probes if is_for_probes else backlogs:
+            due, probes = self._due(), self._due_for_a_probe()
+            is_for_probes = bool(probes) and not (due and is_for_probes)  # in turn, when there are both
+            self._served = {id_: at_ms for id_, at_ms in self._served.items() if id_ in due or id_ in probes}
+            if backlogs := self._longest_waiting(probes if is_for_probes else due):
                 self._is_idle.clear()
                 try:
                     async with asyncio.timeout(None) as self._pass:
@@ -167,7 +171,6 @@ class BacklogReplay:
 
     def _longest_waiting(self, due: dict[str, BacklogNews]) -> dict[str, BacklogNews]:
         """Those that the next pass is for."""
-        self._served = {id_: at_ms for id_, at_ms in self._served.items() if id_ in due}
         first_ms = min((self._served.get(id_, 0) for id_ in due), default=0)
         return {id_: one for id_, one in due.items() if self._served.get(id_, 0) == first_ms}
 
@@ -216,9 +219,7 @@ class BacklogReplay:
             departures=self._departures,
             outbox=self._outbox,
             accounts=self._accounts,
-            may_go_on=lambda: self._may_go_on(
-                backlogs, gone, is_for_probes=is_for_probes, until_ms=until_ms
-            ),
+            may_go_on=lambda: self._may_go_on(backlogs, gone, is_for_probes=is_for_probes, until_ms=until_ms),
             has_room=self._has_room,
             on_progress=lambda: self._tell(backlogs, is_last=False),
             on_stop=self._stopped,
@@ -242,11 +243,11 @@ class BacklogReplay:
                 scan.release()
                 self._scan = None
                 now_ms = self._clock.monotonic_ms()
-                if not is_for_probes:
-                    self._served |= dict.fromkeys(backlogs, now_ms)
-                else:
+                self._served |= dict.fromkeys(backlogs, now_ms)
+                if is_for_probes:
+                    over = filter(scan.is_over, backlogs)
                     self._probes = {id_: until for id_, until in self._probes.items() if until > now_ms}
-                    self._probes |= dict.fromkeys(backlogs, now_ms + PROBE_LATE_MS)
+                    self._probes |= dict.fromkeys(over, now_ms + PROBE_LATE_MS)
 
     def _may_go_on(
         self, backlogs: Mapping[str, BacklogNews], gone: Set[str], *, is_for_probes: bool, until_ms: int
@@ -255,9 +256,9 @@ class BacklogReplay:
         due = self._due_for_a_probe() if is_for_probes else self._due()
         if any(id_ not in due or (self._lanes.get(id_) is None) != (id_ in gone) for id_ in backlogs):
             return False
-        if is_for_probes or self._clock.monotonic_ms() < until_ms:
+        if self._clock.monotonic_ms() < until_ms:
             return True
-        return due.keys() <= backlogs.keys() and not self._due_for_a_probe()
+        return self._due().keys() | self._due_for_a_probe().keys() <= backlogs.keys()
 
     def _tell(self, backlogs: Mapping[str, BacklogNews], *, is_last: bool) -> None:
         """Tell the cursors, at most once a second until the last time."""

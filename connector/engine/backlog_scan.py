@@ -120,6 +120,15 @@ class BacklogScan:
         not asked: workers are parking for it."""
         return not self._one_each and self.cursor(subscription_id) == self._ends
 
+    def is_over(self, subscription_id: str) -> bool:
+        """Whether the pass need not go on for this subscription: in each partition it stops or is at the
+        end."""
+        return all(
+            (subscription_id, partition) in self._stops
+            or max(self._begins[subscription_id][partition], ledger.watermark) >= self._ends[partition]
+            for partition, ledger in self._ledgers.items()
+        )
+
     def is_stopped(self, subscription_id: str) -> bool:
         """Whether one of its letters cannot be read; with ``one_each`` that is not asked."""
         return not self._one_each and any(id_ == subscription_id for id_, _ in self._stops)

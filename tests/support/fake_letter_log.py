@@ -11,8 +11,8 @@ from tests.support.fake_kafka import LATENCY_S, Cluster
 
 
 class FakeLetterLog:
-    """``reads`` are the places where reads began; ``latency_s`` is how long an answer takes, ``extents_s`` how
-    much longer one about extents does, for which a real log asks several times."""
+    """``reads`` are the places where reads began; ``latency_s`` is how long an answer takes, ``extents_s``
+    how much longer one about extents does: a real log asks several times for it."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
