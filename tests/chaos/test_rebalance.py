@@ -8,9 +8,9 @@ from typing import Literal
 
 import pytest
 
-from connector.app.adapters import SETTLED_PER_COMMIT
 from deploy.testbed import KafkaCluster
 from tests.support.checker import Rule
+from tests.support.committed import Committed
 from tests.support.connector_process import (
     SIGNATURE,
     ConnectorProcess,
@@ -19,7 +19,7 @@ from tests.support.connector_process import (
     write_subscriptions,
 )
 from tests.support.feeding import Feeder
-from tests.support.judging import assert_nothing_lost
+from tests.support.judging import assert_not_sent_again, assert_nothing_lost
 from tests.support.names import Names
 from tests.support.receiver import Behaviour, Receiver
 from tests.support.waiting import wait_until
@@ -77,6 +77,11 @@ def test_workers_join_leave_and_die_and_nothing_is_lost(
             # Joined twice and left once: what was in flight at such a moment may be sent twice.
             assert counts.requests - counts.ids <= 3 * IN_FLIGHT_MAX
 
+            wait_until(
+                lambda: Committed.now(kafka, names.group, topic).count >= counts.accepted,
+                "what was delivered is committed",
+            )
+            committed = Committed.now(kafka, names.group, topic)
             second.kill()
             wait_until(lambda: holds(first) == PARTITIONS, "the dead one's work is taken over")
             second.start()
@@ -86,16 +91,10 @@ def test_workers_join_leave_and_die_and_nothing_is_lost(
                 wait_until(lambda p=path: receiver.counts(p).accepted == fed, f"all arrives at {path}")
             assert first.stop() == second.stop() == 0
 
-        verdict = assert_nothing_lost(
-            kafka.bootstrap_servers,
-            names,
-            receiver,
-            topics=[topic],
-            rules=[Rule.at("/sound"), Rule.at("/flaky")],
-        )
-        assert verdict.records == fed
-        # And the one killed: what it had in flight, and what it had settled since its last commit.
-        assert verdict.duplicates <= 2 * (3 + 1) * IN_FLIGHT_MAX + 4 * SETTLED_PER_COMMIT
+        judged = (kafka.bootstrap_servers, names, receiver)
+        rules = [Rule.at("/sound"), Rule.at("/flaky")]
+        assert assert_nothing_lost(*judged, topics=[topic], rules=rules).records == fed
+        assert_not_sent_again(*judged, committed=[committed], topic=topic, rules=rules)
 
 
 def holds(worker: ConnectorProcess) -> int:

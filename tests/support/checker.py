@@ -93,7 +93,7 @@ def check(
     verdict = Verdict()
     for record in read_all(bootstrap_servers, source_topics):
         verdict.records += 1
-        place = (_topic(record), _partition(record), _offset(record))
+        place = place_of(record)
         for rule in rules:
             if rule.wants(record):
                 found = seen.get(rule.path, {}).get(event_id(record))
@@ -135,6 +135,20 @@ def topics_under(bootstrap_servers: str, prefix: str) -> list[str]:
     return sorted(name for name in names if name.startswith(f"{prefix}."))
 
 
+def letters_written(bootstrap_servers: str, prefix: str) -> set[tuple[Place, str]]:
+    """What the retry tiers ever had a letter about: the record, and the subscription."""
+    ours = topics_under(bootstrap_servers, prefix)
+    return set(map(_about, read_all(bootstrap_servers, _tiers(ours, prefix))))
+
+
+def place_of(record: Message) -> Place:
+    return _topic(record), _partition(record), _offset(record)
+
+
+def _tiers(topics: Sequence[str], prefix: str) -> list[str]:
+    return [topic for topic in topics if topic.startswith(f"{prefix}.retry.")]
+
+
 def _judge(verdict: Verdict, place: Place, subscription: str, accepted: int, letters: _Letters) -> None:
     def lies_in(known: set[tuple[Place, str]]) -> bool:
         return (place, subscription) in known or (place, "") in known
@@ -159,7 +173,7 @@ def _judge(verdict: Verdict, place: Place, subscription: str, accepted: int, let
 
 def _read_letters(bootstrap_servers: str, prefix: str, tiers_group: str) -> _Letters:
     ours = topics_under(bootstrap_servers, prefix)
-    tiers = [topic for topic in ours if topic.startswith(f"{prefix}.retry.")]
+    tiers = _tiers(ours, prefix)
     committed = _committed(bootstrap_servers, tiers_group, tiers)
     waiting = {
         _about(letter)
