@@ -33,8 +33,9 @@ class EndpointNews:
 
     ``disabled`` is ``None`` while it is enabled. ``failing_since_ms`` and ``failed_attempts`` are the run of
     failures (0: none), ``succeeded_at_ms`` is the last success that it knows of, its own or another's (0:
-    none, or of a release that did not tell it). ``reset_at_ms`` is when all this was last forgotten: by an
-    operator, or since a probe has succeeded (0: never).
+    none, or of a release that did not tell it). ``reset_at_ms`` is when all this was last forgotten, but for
+    a hold-off: by an operator, or since a probe has succeeded (0: never). ``cleared_at_ms`` is when that was
+    too, by an operator (0: never; in news of a release that did not tell it, at every reset).
     ``url_digest`` says of which URL all this was learnt (:func:`digest_of`): the subscription may lead to
     another one by now. Empty in news of a release that did not tell it. ``url_since_ms`` is when a worker saw
     it change to this one (0: none did that we heard of, or it was of a release that did not tell it).
@@ -51,6 +52,7 @@ class EndpointNews:
     failed_attempts: int
     succeeded_at_ms: int
     reset_at_ms: int
+    cleared_at_ms: int
 
     def are_of(self, url: str) -> bool:
         """Whether they hold for ``url``, as far as they tell."""
@@ -139,6 +141,7 @@ def encode(news: Told) -> tuple[bytes, bytes]:
                 "failed_attempts": news.failed_attempts,
                 "succeeded_at_ms": news.succeeded_at_ms,
                 "reset_at_ms": news.reset_at_ms,
+                "cleared_at_ms": news.cleared_at_ms,
             }
         case WorkerNews():
             content = {
@@ -228,6 +231,9 @@ def _read(key: bytes | None, value: bytes | None) -> News:
                 failed_attempts=members.number("failed_attempts"),
                 succeeded_at_ms=members.number("succeeded_at_ms") if members.has("succeeded_at_ms") else 0,
                 reset_at_ms=members.number("reset_at_ms"),
+                cleared_at_ms=members.number(
+                    "cleared_at_ms" if members.has("cleared_at_ms") else "reset_at_ms"
+                ),
             )
         case "worker":
             return WorkerNews(

@@ -156,6 +156,7 @@ def reset(subscription_id: str, url: str, before: EndpointNews | None, *, now_ms
         failed_attempts=0,
         succeeded_at_ms=0,
         reset_at_ms=at_ms,
+        cleared_at_ms=at_ms,
     )
 
 

@@ -278,7 +278,6 @@ class Dispatcher:
             has_changed = lane.succeeded(delivery, monotonic_ms)
             if lane.disabled is not None and delivery.resets == lane.resets:
                 self._exclusion.accepted(lane, now_ms)
-                delivery.resets = lane.resets  # what else this answer says is of the time after
             if outcome.retry_after_ms:
                 has_changed |= lane.hold_off(delivery, now_ms + outcome.retry_after_ms, now_ms)
             self._places.vacate(delivery)

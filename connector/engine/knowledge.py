@@ -20,9 +20,12 @@ removes it, so that the board does not grow with every subscription that ever wa
 cursor says what must not be replayed again, and the letters below it may lie there for ever.
 
 A breaker judges for itself (:meth:`~connector.core.breaker.Breaker.adopt`). *Disabled* holds until a reset
-that is later: an operator's, or that of a worker whose probe succeeded. A run of failures is everybody's, and
-so is its end: whoever hears of one and knows of a later success answers with what it knows, and whoever
-succeeds later says so once. Of what succeeds all the time nothing is told.
+that is later: an operator's, or that of a worker whose probe succeeded. What ``Retry-After`` asked for holds
+until an operator's: the endpoint may have asked one worker to stay away while it accepted a probe of another,
+and news of the two cross each other.
+
+A run of failures is everybody's, and so is its end: whoever hears of one and knows of a later success answers
+with what it knows, and whoever succeeds later says so once. Of what succeeds all the time nothing is told.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from itertools import islice
 from typing import Final, assert_never
 
 from connector.core.backlog import merged, opened
+from connector.core.breaker import RETRY_AFTER
 from connector.core.disabling import agreed
 from connector.core.sharing import (
     BacklogNews,
@@ -280,21 +284,26 @@ class Knowledge:
             return
         self._elsewhere.pop(lane.subscription.id, None)
         lane.url_since_ms = max(lane.url_since_ms, news.url_since_ms)
+        if news.cleared_at_ms > lane.cleared_at_ms:
+            lane.clear(news.cleared_at_ms)
+            has_changed = True
         if news.reset_at_ms > lane.reset_at_ms:
             lane.forget(news.reset_at_ms)
             has_changed = True
-        elif news.reset_at_ms < lane.reset_at_ms:
-            self.tell(lane)  # it was learnt before that
-            return
-        if lane.adopt(news.breaker, now_ms):
+        was_learnt_before = news.reset_at_ms < lane.reset_at_ms
+        was_asked_before = news.cleared_at_ms < lane.cleared_at_ms
+        was_shut_before = was_asked_before if news.breaker.why == RETRY_AFTER else was_learnt_before
+        if not was_shut_before and lane.adopt(news.breaker, now_ms):
             has_changed = True
-        if news.disabled is not None and lane.disabled is None:
-            lane.disabled = news.disabled
-            has_changed = True
-        elif lane.disabled is not None and news.disabled is not None:
-            lane.disabled = agreed(lane.disabled, news.disabled)
-        is_over = self._hear_of_failures(lane, news, now_ms)
-        if is_over or lane.disabled != news.disabled or lane.breaker.is_longer(news.breaker, now_ms):
+        is_less = was_learnt_before or was_asked_before
+        if not was_learnt_before:
+            if news.disabled is not None and lane.disabled is None:
+                lane.disabled = news.disabled
+                has_changed = True
+            elif lane.disabled is not None and news.disabled is not None:
+                lane.disabled = agreed(lane.disabled, news.disabled)
+            is_less |= self._hear_of_failures(lane, news, now_ms)
+        if is_less or lane.disabled != news.disabled or lane.breaker.is_longer(news.breaker, now_ms):
             self.tell(lane)  # these news took the place of what we know
         if has_changed:
             self._on_change(lane)
@@ -348,4 +357,5 @@ class Knowledge:
             failed_attempts=lane.failures.attempts,
             succeeded_at_ms=self._succeeded_at_ms(lane),
             reset_at_ms=lane.reset_at_ms,
+            cleared_at_ms=lane.cleared_at_ms,
         )

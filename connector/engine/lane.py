@@ -127,7 +127,7 @@ class Lane:
 
     ``resets`` counts how often what was learnt was forgotten. The answer of an attempt that began before the
     last time is about what the lane knows no longer, perhaps about another URL: it teaches the lane nothing
-    (``tests/engine/test_outdated_answers.py``).
+    (``tests/engine/test_outdated_answers.py``), but that this URL asks to be left alone.
     """
 
     __slots__ = (
@@ -138,6 +138,7 @@ class Lane:
         "breaker",
         "bucket",
         "busy_since_ms",
+        "cleared_at_ms",
         "composer",
         "disabled",
         "endpoint",
@@ -183,6 +184,7 @@ class Lane:
         self.failures = FailureRun()
         self.disabled: Disabled | None = None
         self.reset_at_ms = 0  # Unix: when what was learnt of the endpoint was last forgotten on purpose
+        self.cleared_at_ms = 0  # Unix: when even a wish to be left alone was, by an operator
         self.url_since_ms = 0  # Unix: when it was last seen to lead to another URL than before; 0: never
         self.resets = 0
         self.url_resets = 0  # what ``resets`` was when it began to lead to this URL
@@ -209,11 +211,12 @@ class Lane:
     ) -> None:
         """Send with these from now on. What was learnt of another URL does not hold for this one."""
         if endpoint.url != self.endpoint.url:
+            self.breaker.reset()
             self._begin_anew()
             self.in_flight = 0  # what hangs at another URL says nothing of how many this one takes
             self.is_in_the_way = False
             self.url_resets = self.resets
-            self.reset_at_ms = 0
+            self.reset_at_ms = self.cleared_at_ms = 0
             self.url_since_ms = max(now_ms, self.url_since_ms + 1)
         if self.subscription.paused and not subscription.paused:
             self.failures.resumed(now_ms)
@@ -223,14 +226,20 @@ class Lane:
         self.subscription, self.composer, self.endpoint, self.host = subscription, composer, endpoint, host
 
     def forget(self, at_ms: int) -> None:
-        """What was learnt of the endpoint before ``at_ms`` (Unix) holds no longer: it is like a new one. The
-        time told of it is later than that of the reset before, even if the clock is not."""
+        """What was learnt of the endpoint before ``at_ms`` (Unix) holds no longer: it is like a new one, but
+        for a time that it asked to be left alone. The time told of it is later than that of the reset before,
+        even if the clock is not."""
         self.reset_at_ms = max(at_ms, self.reset_at_ms + 1)
         self._begin_anew()
 
+    def clear(self, at_ms: int) -> None:
+        """An operator wants it tried whatever it has asked for until ``at_ms`` (Unix)."""
+        self.cleared_at_ms = at_ms
+        self.breaker.reset()
+
     def _begin_anew(self) -> None:
         self.resets += 1
-        self.breaker.reset()
+        self.breaker.succeeded()  # which ends all but a hold-off
         self.pace.restart()
         self.failures = FailureRun()
         self.disabled = None
@@ -412,15 +421,16 @@ class Lane:
         return (breaker.failures > 0 or breaker.state != "closed") and self._reopen()
 
     def hold_off(self, delivery: Delivery, until_ms: int, now_ms: int) -> bool:
-        """What was accepted came with the wish to be left alone until then (Unix). Whether it is news."""
-        return delivery.resets == self.resets and self.breaker.hold_off(until_ms, now_ms)
+        """An answer came with the wish to be left alone until then (Unix): it holds whatever was forgotten
+        meanwhile, for the URL that was asked. Whether it is news."""
+        return delivery.resets >= self.url_resets and self.breaker.hold_off(until_ms, now_ms)
 
     def failed(self, delivery: Delivery, outcome: Deferred | Refused, now_ms: int, monotonic_ms: int) -> bool:
         """An attempt was not accepted at ``now_ms`` (Unix), with its place still held. Whether the breaker's
         state changed by it."""
         self._moved(monotonic_ms)
         if delivery.resets != self.resets:
-            return False
+            return self.hold_off(delivery, now_ms + outcome.retry_after_ms, now_ms)
         if isinstance(outcome, Deferred) and not outcome.is_counted:
             if outcome.is_doubtful:
                 self.pace.failed(delivery.since_ms, monotonic_ms)  # it takes fewer places while in doubt

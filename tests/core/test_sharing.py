@@ -43,6 +43,7 @@ ENDPOINT = EndpointNews(
     failed_attempts=21,
     succeeded_at_ms=1_698_999_999_000,
     reset_at_ms=0,
+    cleared_at_ms=0,
 )  # fmt: skip
 WORKER = WorkerNews(worker="w1", at_ms=1_700_000_000_000, parking_number=7, is_leaving=False)
 PARKING = ParkingNews(worker="w1", number=7, subscription_ids=("partner-a", "partner-b"))
@@ -78,6 +79,7 @@ _NEWS = st.one_of(
         failed_attempts=_NUMBERS,
         succeeded_at_ms=_NUMBERS,
         reset_at_ms=_NUMBERS,
+        cleared_at_ms=_NUMBERS,
     ),
     st.builds(
         WorkerNews,
@@ -121,7 +123,7 @@ def changed(news: Told, **members: Any) -> News | Fault:
             b'"cool_down_ms":30000,"failures":5,"why":"http-503","opened_ms":1700000000000},"disabled":'
             b'{"since_ms":1699999000000,"why":"Gone.","probes_at_ms":1700000060000},'
             b'"failing_since_ms":1699000000000,"failed_attempts":21,'
-            b'"succeeded_at_ms":1698999999000,"reset_at_ms":0}',
+            b'"succeeded_at_ms":1698999999000,"reset_at_ms":0,"cleared_at_ms":0}',
         ),
         (
             WORKER,
@@ -173,6 +175,13 @@ def test_news_of_a_release_that_did_not_tell_the_url_hold_for_any() -> None:
 
     assert isinstance(news, EndpointNews)
     assert news.are_of("https://partner-a.example/other")
+
+
+def test_every_reset_ends_a_hold_off_that_a_release_tells_which_knew_no_other() -> None:
+    news = changed(ENDPOINT, reset_at_ms=1_700_000_000_000, cleared_at_ms=None)
+
+    assert isinstance(news, EndpointNews)
+    assert news.cleared_at_ms == 1_700_000_000_000
 
 
 def test_news_of_a_release_that_did_not_tell_since_when_it_leads_there_are_of_no_change() -> None:

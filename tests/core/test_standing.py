@@ -45,6 +45,7 @@ def endpoint(**changes: Any) -> EndpointNews:
         "failed_attempts": 0,
         "succeeded_at_ms": 0,
         "reset_at_ms": 0,
+        "cleared_at_ms": 0,
     }
     return EndpointNews(**(told | changes))
 
@@ -136,7 +137,9 @@ def test_what_cannot_be_read_is_kept_apart_with_its_reason() -> None:
 def test_a_reset_is_news_that_others_can_read_of_an_endpoint_that_is_well() -> None:
     news = reset("a", URL, endpoint(breaker=OPEN, disabled=DISABLED, failed_attempts=7), now_ms=6_000)
 
-    assert decode(*encode(news)) == endpoint(worker=OPERATOR, at_ms=6_000, reset_at_ms=6_000)
+    assert decode(*encode(news)) == endpoint(
+        worker=OPERATOR, at_ms=6_000, reset_at_ms=6_000, cleared_at_ms=6_000
+    )
 
 
 @pytest.mark.parametrize(

@@ -255,4 +255,5 @@ def failing(id_: str) -> EndpointNews:
         failed_attempts=5,
         succeeded_at_ms=0,
         reset_at_ms=0,
+        cleared_at_ms=0,
     )

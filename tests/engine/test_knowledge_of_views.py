@@ -197,6 +197,7 @@ def old_news(team: Team) -> EndpointNews:
         failed_attempts=0,
         succeeded_at_ms=0,
         reset_at_ms=now_ms,
+        cleared_at_ms=now_ms,
     )
 
 

@@ -102,6 +102,7 @@ class Team:
             failed_attempts=0,
             succeeded_at_ms=0,
             reset_at_ms=now_ms,
+            cleared_at_ms=now_ms,
         )
         self.topic.append(*encode(news))
 
