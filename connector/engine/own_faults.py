@@ -46,9 +46,10 @@ _CURES: Final = {
 
 @dataclass(slots=True)
 class Rest:
-    """Since ``since_ms`` (monotonic) nothing is sent, for this ``reason`` (a kind of failure). ``why`` is one
-    sentence for the operator, with the cure. ``alone_since_ms`` is since when a host's own probes fail while
-    those of others come about; 0: they do not, or nobody knows."""
+    """Since ``since_ms`` (monotonic) a host, or a way, fails for this ``reason`` (a kind of failure): nothing
+    is sent to it, unless it is in doubt whose fault that is. ``why`` is one sentence for the operator, with
+    the cure. ``alone_since_ms`` is since when a host's own probes fail while those of others come about; 0:
+    they do not, or nobody knows."""
 
     reason: str
     why: str
@@ -112,7 +113,8 @@ class OwnFaults:
             return
         self._round_ms = now_ms + (FIRST_ROUND_MS if not self._round_ms else ROUND_EVERY_MS)
         self._fine.clear()
-        usable = {lane.host: lane for lane in self._lanes if may_be_probed(lane, unix_ms)}
+        lanes = sorted(self._lanes, key=lambda lane: lane.proven_ms)  # the last of a host stands for it
+        usable = {lane.host: lane for lane in lanes if may_be_probed(lane, unix_ms)}
         for way in {host.way for host in self.hosts} - {host.way for host in usable}:
             self._end(self._hosts_by(way))  # nobody is there to be probed, nor to be sent to
         self._round = {host.way for host in self.hosts}
@@ -124,7 +126,10 @@ class OwnFaults:
             self._end_round()
 
     def _choose(self, usable: dict[Host, Lane], now_ms: int) -> list[Lane]:
-        """Whom to probe: of each way some that fail, and the most recently proven of those that do not."""
+        """Whom to probe: of each way some that fail, and the most recently proven of those that do not.
+
+        Of those that fail the most recently proven is always asked: it tells best whether what stopped all
+        is over. The others take turns: those at rest, and then those in doubt, which are sent to anyway."""
         recent = sorted(usable.values(), key=lambda lane: lane.proven_ms, reverse=True)
         chosen: list[Lane] = []
         for way in self._round:
@@ -133,6 +138,8 @@ class OwnFaults:
                 for host, rest in self.hosts.items()
                 if host.way == way and host in usable and now_ms - rest.since_ms >= FIRST_ROUND_MS
             ]
+            best = max(failing, key=lambda lane: lane.proven_ms, default=None)
+            failing.sort(key=lambda lane: (lane is not best, not lane.host.is_at_rest))
             others = [lane for lane in recent if lane.host.way == way and lane.host not in self.hosts]
             for lane in failing[:HOSTS_PER_ROUND]:
                 self.hosts[lane.host] = self.hosts.pop(lane.host)  # others' turn next time

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from connector.core.outcome import Failure, Reply
-from connector.core.subscription import Subscription
+from connector.core.subscription import Egress, Subscription
 from tests.support.own_faults import (
     IDS,
     PROXY,
@@ -194,3 +194,67 @@ async def test_a_way_that_nobody_was_asked_about_does_not_rest():
         assert resting(world) <= {*IDS[:5], "s5"}
 
     assert world.worker.dispatcher.holds.keys() == {f"sending through {PROXY}"}
+
+
+async def all_but_one_in_doubt(*beside: Subscription) -> World:
+    """Everybody but s9, which is well and was sent to a moment ago."""
+    world = started(*map(through, IDS), *beside)
+    for id_ in IDS[:9]:
+        world.behave(id_, not_admitted)
+    world.fill(5)
+    await asyncio.sleep(QUARTER_S + 60)
+    assert len(world.log.said(SAID)) == 9
+    assert resting(world) == set()
+    world.fill(1)
+    await asyncio.sleep(1)
+    assert world.accepted("s9") == 6
+    return world
+
+
+IDLE = subscription("idle", url="https://s9.example/hooks", egress=Egress(proxy=PROXY), events=("none",))
+
+
+@pytest.mark.parametrize(
+    ("after_s", "beside"), [(0, []), (1, []), (2, []), (3, []), (4, []), (0, [IDLE])]
+)  # fmt: skip
+def test_a_glitch_of_seconds_holds_for_seconds_however_many_are_in_doubt(
+    after_s: int, beside: list[Subscription]
+):
+    @virtual
+    async def scenario() -> None:
+        world = await all_but_one_in_doubt(*beside)
+        await asyncio.sleep(after_s)
+        everybody(world, proxy_down)
+        world.fill(1)
+        await asyncio.sleep(3)
+        assert "s9" in resting(world)
+
+        for id_ in IDS[:9]:
+            world.behave(id_, not_admitted)
+        world.behave("s9", replies(200))
+        await asyncio.sleep(6)
+
+        assert world.accepted("s9") == 7
+        assert world.worker.held() == {}
+        assert world.problems() == []
+
+    scenario()
+
+
+@virtual
+async def test_whoever_rests_is_asked_before_those_in_doubt():
+    world = await all_but_one_in_doubt()
+    world.worker.view([*map(through, IDS), through("x"), through("y")], [5_000, 30_000, 300_000])
+    world.behave("s9", replies(200, after_s=0.1))
+    world.fill(1)
+    await asyncio.sleep(1)  # s9 was the last that answered
+    for id_ in ("s9", "x"):
+        world.behave(id_, not_admitted)
+    world.fill(1)
+    await asyncio.sleep(11)
+    assert resting(world) == {"s9", "x"}
+
+    world.behave("x", replies(200))
+    await asyncio.sleep(6)
+
+    assert resting(world) == {"s9"}
