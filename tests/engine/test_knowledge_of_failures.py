@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from connector.core.breaker import Breaker, BreakerRules
+from connector.core.breaker import BreakerRules
 from connector.core.disabling import NEVER_MS, Disabled, DisableRules
-from connector.core.sharing import EndpointNews, decode, digest_of, encode
+from connector.core.sharing import EndpointNews, decode, encode
 from connector.engine.exclusion import ANSWERED_MS
-from tests.support.team import DISABLE, RULES, Team
+from tests.support.team import DISABLE, RULES, Team, news_of
 from tests.support.virtual_time import run_virtual, virtual
 from tests.support.world import replies, subscription
 
@@ -120,6 +121,19 @@ async def test_a_worker_that_starts_later_goes_on_with_the_run_of_failures_and_k
     assert first.failures.since_ms - 6_000 < lane.failures.told_success_ms < first.failures.since_ms
 
 
+async def with_old_runs(ids: Sequence[str]) -> Team:
+    """One worker, which has heard of five failures of each, long ago; it has told nothing yet."""
+    team = Team()
+    for id_ in ids:
+        team.topic.append(*encode(news_of(id_, failing_since_ms=1_000, failed_attempts=5)))
+    team.topic.appended.clear()
+    await team.start(*(subscription(id_) for id_ in ids))
+    await asyncio.sleep(1)
+    assert [lane.failures.attempts for id_ in ids for lane in team.lanes(id_)] == [5] * len(ids)
+    assert [team.told(id_) for id_ in ids] == [0] * len(ids)
+    return team
+
+
 # ── what a restart must not lose ────────────────────────────────────────────────────────────────
 
 
@@ -172,14 +186,11 @@ async def test_who_succeeded_within_the_hour_before_it_was_restarted_is_not_forg
 
 @virtual
 async def test_who_stops_tells_of_a_success_that_it_has_just_had():
-    team = Team()
-    team.topic.append(*encode(failing("a")))
-    world = await team.start(subscription("a"))
-    await asyncio.sleep(1)
+    team = await with_old_runs(["a"])
 
     team.fill(1, 0)
     await asyncio.sleep(0.02)
-    await world.worker.stop()
+    await team.worlds[0].worker.stop()
 
     news = decode(b"endpoint/a", team.topic.newest[b"endpoint/a"])
     assert isinstance(news, EndpointNews)
@@ -204,12 +215,7 @@ async def test_a_run_is_told_on_while_it_may_disable_and_not_of_what_is_disabled
 @virtual
 async def test_so_many_ends_of_runs_are_told_a_second_and_no_more():
     ids = [f"s{number}" for number in range(250)]
-    team = Team()
-    for id_ in ids:
-        team.topic.append(*encode(failing(id_)))
-    team.topic.appended.clear()
-    await team.start(*(subscription(id_) for id_ in ids))
-    await asyncio.sleep(1)
+    team = await with_old_runs(ids)
 
     team.fill(1, 0)
     told = []
@@ -226,34 +232,11 @@ async def test_so_many_ends_of_runs_are_told_a_second_and_no_more():
 @virtual
 async def test_who_stops_tells_of_all_runs_that_have_ended_however_many():
     ids = [f"s{number}" for number in range(250)]
-    team = Team()
-    for id_ in ids:
-        team.topic.append(*encode(failing(id_)))
-    team.topic.appended.clear()
-    world = await team.start(*(subscription(id_) for id_ in ids))
-    await asyncio.sleep(1)
+    team = await with_old_runs(ids)
 
     team.fill(1, 0)
     await asyncio.sleep(0.3)
-    await world.worker.stop()
+    await team.worlds[0].worker.stop()
 
     assert len(team.sender.accepted) == 250
     assert [team.told(id_) for id_ in ids] == [1] * 250
-
-
-def failing(id_: str) -> EndpointNews:
-    """As another worker told of it: five failures, long ago."""
-    return EndpointNews(
-        subscription_id=id_,
-        url_digest=digest_of(f"https://{id_}.example/hooks"),
-        url_since_ms=0,
-        worker="another",
-        at_ms=1_000,
-        breaker=Breaker(RULES).snapshot(),
-        disabled=None,
-        failing_since_ms=1_000,
-        failed_attempts=5,
-        succeeded_at_ms=0,
-        reset_at_ms=0,
-        cleared_at_ms=0,
-    )

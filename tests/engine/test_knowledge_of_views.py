@@ -8,18 +8,17 @@ from random import Random
 
 import pytest
 
-from connector.core.breaker import Breaker
 from connector.core.dialect import DIALECTS
 from connector.core.disabling import NEVER_MS
-from connector.core.sharing import EndpointNews, decode, digest_of, encode
+from connector.core.sharing import EndpointNews, decode, encode
 from connector.core.topic_names import parked_topic
 from connector.engine import knowledge
 from connector.engine.knowledge import WITHDRAW_EVERY_MS
 from tests.support.fake_board import FakeBoard
 from tests.support.fake_kafka import PREFIX
-from tests.support.team import RULES, TIERS_MS, Team
+from tests.support.team import TIERS_MS, Team, news_of
 from tests.support.virtual_time import VirtualLoop, run_virtual, virtual
-from tests.support.world import replies, subscription
+from tests.support.world import Behaviour, replies, subscription
 
 GONE_IS_FINAL = replace(DIALECTS["webhooks-v1"], gone_is_final=True)
 NEW = "https://new.example/hooks"
@@ -31,16 +30,24 @@ def view(team: Team, *ids: str, **changes: object) -> None:
         world.worker.view([subscription(id_, **changes) for id_ in ids], TIERS_MS)
 
 
+async def having_learnt(workers: int, behaviour: Behaviour, **changes: object) -> Team:
+    """So many workers that know what one of them has learnt of an endpoint that behaves so."""
+    team = await Team.of(workers, **changes)
+    team.behave("a", behaviour)
+    team.fill(1, 0)
+    await asyncio.sleep(3)
+    lanes = team.lanes()
+    assert all(lane.disabled is not None or lane.breaker.state == "open" for lane in lanes), "all know it"
+    return team
+
+
 # ── gone and back ───────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("apart_s", [0.1, 60])
 def test_a_retry_after_holds_for_a_subscription_that_is_removed_and_comes_back(apart_s: float):
     async def scenario() -> None:
-        team = await Team.of(2)
-        team.behave("a", replies(429, retry_after=b"3600"))
-        team.fill(1, 0)
-        await asyncio.sleep(3)
+        team = await having_learnt(2, replies(429, retry_after=b"3600"))
 
         view(team, "b")
         await asyncio.sleep(apart_s)
@@ -57,10 +64,7 @@ def test_a_retry_after_holds_for_a_subscription_that_is_removed_and_comes_back(a
 
 @virtual
 async def test_a_subscription_that_was_disabled_comes_back_disabled_at_all_and_is_replayed_after_a_reset():
-    team = await Team.of(2, dialect=GONE_IS_FINAL)
-    team.behave("a", replies(410))
-    team.fill(1, 0)
-    await asyncio.sleep(3)
+    team = await having_learnt(2, replies(410), dialect=GONE_IS_FINAL)
     view(team, "b", dialect=GONE_IS_FINAL)
     await asyncio.sleep(10)
 
@@ -185,20 +189,7 @@ async def test_what_was_learnt_of_a_url_by_one_that_saw_the_change_late_is_not_k
 def old_news(team: Team) -> EndpointNews:
     """By a worker of a release that tells of no change of a URL: it still has the old one, reset just now."""
     now_ms = team.clock.now_ms()
-    return EndpointNews(
-        subscription_id="a",
-        url_digest=digest_of("https://a.example/hooks"),
-        url_since_ms=0,
-        worker="old",
-        at_ms=now_ms,
-        breaker=Breaker(RULES).snapshot(),
-        disabled=None,
-        failing_since_ms=0,
-        failed_attempts=0,
-        succeeded_at_ms=0,
-        reset_at_ms=now_ms,
-        cleared_at_ms=now_ms,
-    )
+    return news_of("a", worker="old", at_ms=now_ms, reset_at_ms=now_ms, cleared_at_ms=now_ms)
 
 
 def answering(team: Team, known: EndpointNews) -> None:
@@ -276,10 +267,7 @@ def pass_days(days: float) -> None:
 
 @virtual
 async def test_news_of_a_subscription_that_is_in_no_view_are_removed_after_a_week_and_not_before():
-    team = await Team.of(2, dialect=GONE_IS_FINAL)
-    team.behave("a", replies(410))
-    team.fill(1, 0)
-    await asyncio.sleep(3)
+    team = await having_learnt(2, replies(410), dialect=GONE_IS_FINAL)
     pass_days(30)
     await asyncio.sleep(10)
     assert team.topic.newest[b"endpoint/a"] is not None
@@ -299,10 +287,7 @@ async def test_news_of_a_subscription_that_is_in_no_view_are_removed_after_a_wee
 
 @virtual
 async def test_old_news_are_not_removed_soon_after_a_start_which_may_have_been_with_a_wrong_file():
-    team = await Team.of(1, dialect=GONE_IS_FINAL)
-    team.behave("a", replies(410))
-    team.fill(1, 0)
-    await asyncio.sleep(3)
+    team = await having_learnt(1, replies(410), dialect=GONE_IS_FINAL)
     await team.worlds[0].worker.stop()
     pass_days(30)
 
@@ -318,10 +303,7 @@ async def test_old_news_are_not_removed_soon_after_a_start_which_may_have_been_w
 
 @virtual
 async def test_what_a_leader_removes_that_has_an_old_view_is_told_again():
-    team = await Team.of(2)
-    team.behave("a", replies(429, retry_after=b"3600"))
-    team.fill(1, 0)
-    await asyncio.sleep(3)
+    team = await having_learnt(2, replies(429, retry_after=b"3600"))
 
     team.topic.append(b"endpoint/a", None)
     await asyncio.sleep(3)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from connector.core.breaker import BreakerRules
+from connector.core.breaker import Breaker, BreakerRules
 from connector.core.disabling import DisableRules
 from connector.core.sharing import EndpointNews, digest_of, encode
 from connector.core.subscription import Subscription
@@ -20,6 +20,25 @@ from tests.support.world import FakeSender, Post, World, limits, subscription
 RULES = BreakerRules(failures_to_open=5, cool_down_ms=30_000, cool_down_max_ms=240_000)
 DISABLE = DisableRules(after_ms=60_000, attempts=8, probe_first_ms=60_000)
 TIERS_MS = [5_000, 30_000, 300_000]
+
+
+def news_of(id_: str, **changes: Any) -> EndpointNews:
+    """As another worker told long ago, at which nothing was wrong, but for these ``changes``."""
+    told: dict[str, Any] = {
+        "subscription_id": id_,
+        "url_digest": digest_of(f"https://{id_}.example/hooks"),
+        "url_since_ms": 0,
+        "worker": "another",
+        "at_ms": 1_000,
+        "breaker": Breaker(RULES).snapshot(),
+        "disabled": None,
+        "failing_since_ms": 0,
+        "failed_attempts": 0,
+        "succeeded_at_ms": 0,
+        "reset_at_ms": 0,
+        "cleared_at_ms": 0,
+    }
+    return EndpointNews(**(told | changes))
 
 
 class Team:
@@ -88,23 +107,9 @@ class Team:
     def reset_by_operator(self, id_: str = "a") -> None:
         """As ``subscriptions reset`` posts it."""
         now_ms = self.clock.now_ms()
-        lane = self.lanes(id_)[0]
-        fresh = type(lane.breaker)(RULES).snapshot()
-        news = EndpointNews(
-            subscription_id=id_,
-            url_digest=digest_of(lane.subscription.url),
-            url_since_ms=0,
-            worker="operator",
-            at_ms=now_ms,
-            breaker=fresh,
-            disabled=None,
-            failing_since_ms=0,
-            failed_attempts=0,
-            succeeded_at_ms=0,
-            reset_at_ms=now_ms,
-            cleared_at_ms=now_ms,
-        )
-        self.topic.append(*encode(news))
+        url_digest = digest_of(self.lanes(id_)[0].subscription.url)
+        stamps = {"at_ms": now_ms, "reset_at_ms": now_ms, "cleared_at_ms": now_ms}
+        self.topic.append(*encode(news_of(id_, worker="operator", url_digest=url_digest, **stamps)))
 
     def lanes(self, id_: str = "a") -> list[Lane]:
         found = [world.worker.lanes.get(id_) for world in self.worlds]
