@@ -245,13 +245,14 @@ class EgressSender:
     async def _run(self, errand: _Errand) -> Reply | Failure:
         outcome = await self._send(errand)
         if isinstance(outcome, Unprocessed):
-            # Once, within the same deadline. The receiver knows the delivery by its id if it comes twice.
+            # Once, over a new link, within the same deadline. The receiver knows the delivery by its id if it
+            # comes twice.
             errand.reached("queue")
-            outcome = await self._send(errand, has_turn=True)
+            outcome = await self._send(errand, anew=True)
         return outcome.failure if isinstance(outcome, Unprocessed) else outcome
 
-    async def _send(self, errand: _Errand, *, has_turn: bool = False) -> Reply | Failure | Unprocessed:
-        link = await self._pool.take(errand.place, errand, has_turn=has_turn)
+    async def _send(self, errand: _Errand, *, anew: bool = False) -> Reply | Failure | Unprocessed:
+        link = await self._pool.take(errand.place, errand, anew=anew)
         if isinstance(link, Failure):
             return link
         errand.link = link

@@ -41,8 +41,9 @@ class Unprocessed:
 
 class Link:
     """``riders`` counts requests under way, that which it was opened for included; ``streams_max`` may be at
-    once, and ``limited`` is called when the receiver changes that. A retired link takes no more; its pool
-    closes it after the last one."""
+    once, and ``limited`` is called when the receiver changes that. ``used_at_s`` is when it was opened, or
+    one of them last left it, on the monotonic clock. A retired link takes no more; its pool closes it after
+    the last one."""
 
     def __init__(self, place: Place, wire: Wire, *, is_http2: bool) -> None:
         self.place = place
@@ -104,7 +105,6 @@ class Link:
         """Send once. The caller has counted itself among the riders."""
         before_bytes = self._before_bytes = self.wire.received_bytes
         was_fresh, self.is_fresh = self.is_fresh, False
-        self.used_at_s = monotonic()
         if not was_fresh and (spoilt := await self._spoilt(request)) is not None:
             return spoilt
         try:

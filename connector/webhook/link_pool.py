@@ -29,6 +29,16 @@ _Grant = Link | Literal["may open"] | Failure
 and counted among the openings; or a failure, where nothing is left that could come free."""
 
 
+class _Waiting:
+    """Who waits for its ``turn``, and for a link that was opened, or carried, since ``since_s`` (0: any)."""
+
+    __slots__ = ("since_s", "turn")
+
+    def __init__(self, since_s: float) -> None:
+        self.since_s = since_s
+        self.turn: asyncio.Future[_Grant] = asyncio.get_running_loop().create_future()
+
+
 class _Shelf:
     """What there is of one place: its ``links``, retired ones included until they are gone; those being
     opened, or about to be (``openings``); and who waits, in order."""
@@ -38,7 +48,7 @@ class _Shelf:
     def __init__(self, place: Place) -> None:
         self.links: list[Link] = []
         self.openings = 0
-        self.waiting: deque[asyncio.Future[_Grant]] = deque()
+        self.waiting: deque[_Waiting] = deque()
         # How many requests a link carries at once, as was said last; until then what is hoped for.
         self.streams_max = STREAMS_MAX if place.wants_http2 and place.scheme == "https" else 1
 
@@ -79,18 +89,24 @@ class LinkPool:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    async def take(self, place: Place, opening: Opening, *, has_turn: bool = False) -> Link | Failure:
-        """A link with room, counted among whose riders the caller is until it calls :meth:`leave`. Who
-        ``has_turn`` does not wait behind the others."""
+    async def take(self, place: Place, opening: Opening, *, anew: bool = False) -> Link | Failure:
+        """A link with room, counted among whose riders the caller is until it calls :meth:`leave`.
+
+        Who takes one ``anew``, because another was of no use, does not wait behind the others. It gets one
+        that is opened from now on, or has carried a request since; one that was kept all the while only where
+        no more may be opened: what has forgotten one kept connection has often forgotten all of them.
+        """
         shelf = self._shelves.get(place)
         if shelf is None:
             shelf = self._shelves[place] = _Shelf(place)
-        if not has_turn:
+        if not anew:
             self._serve(shelf)  # room may have come back, which nobody told those who wait
+        has_turn = anew
+        since_s = monotonic() if anew else 0.0
         while True:
-            grant = self._grant(shelf) if has_turn or not shelf.waiting else None
+            grant = self._grant(shelf, since_s) if has_turn or not shelf.waiting else None
             if grant is None:
-                grant = await self._wait(shelf, has_turn=has_turn)
+                grant = await self._wait(shelf, since_s, has_turn=has_turn)
             if grant == "may open":
                 return await self._open(place, shelf, opening)
             if isinstance(grant, Failure) or grant.is_usable:
@@ -99,7 +115,8 @@ class LinkPool:
             has_turn = True
 
     def leave(self, link: Link) -> None:
-        """One rider less. The link is closed when it is of no more use."""
+        """One rider less, which it has carried. The link is closed when it is of no more use."""
+        link.used_at_s = monotonic()
         self._alight(link)
         self._serve(self._shelves[link.place])
 
@@ -119,28 +136,30 @@ class LinkPool:
 
     def _alight(self, link: Link) -> None:
         link.riders -= 1
-        link.used_at_s = monotonic()
         if not link.riders and not link.may_idle:
             self._close(link)
 
-    def _grant(self, shelf: _Shelf) -> _Grant | None:
+    def _grant(self, shelf: _Shelf, since_s: float) -> _Grant | None:
         """What there is for one whose turn it is; ``None``: it has to wait."""
-        link = self._roomy(shelf)
+        link = self._roomy(shelf, since_s)
+        if link is None:
+            if shelf.is_opening_enough:
+                return None
+            if shelf.claimed < self._per_place_max and self._room.take():
+                shelf.openings += 1
+                return "may open"
+            if not shelf.claimed:
+                return Failure("resources", "the limit of connections is reached")
+            link = self._roomy(shelf, 0.0) if since_s else None
         if link is not None:
             link.riders += 1
-            return link
-        if not shelf.is_opening_enough and shelf.claimed < self._per_place_max and self._room.take():
-            shelf.openings += 1
-            return "may open"
-        if not shelf.claimed:
-            return Failure("resources", "the limit of connections is reached")
-        return None
+        return link
 
-    def _roomy(self, shelf: _Shelf) -> Link | None:
+    def _roomy(self, shelf: _Shelf, since_s: float) -> Link | None:
         """The last opened first, so that the others age and are closed."""
         now_s = monotonic()
         for link in reversed(shelf.links):
-            if link.has_room:
+            if link.used_at_s >= since_s and link.has_room:
                 if now_s - link.opened_at_s < self._life_s:
                     return link
                 self._retire(link)
@@ -187,19 +206,20 @@ class LinkPool:
             self._empty.set()
         self._serve(shelf)
 
-    async def _wait(self, shelf: _Shelf, *, has_turn: bool) -> _Grant:
-        turn: asyncio.Future[_Grant] = asyncio.get_running_loop().create_future()
+    async def _wait(self, shelf: _Shelf, since_s: float, *, has_turn: bool) -> _Grant:
+        waiting = _Waiting(since_s)
+        turn = waiting.turn
         if has_turn:
-            shelf.waiting.appendleft(turn)
+            shelf.waiting.appendleft(waiting)
         else:
-            shelf.waiting.append(turn)
+            shelf.waiting.append(waiting)
         try:
             grant = await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._return(turn.result(), shelf)
-            elif turn in shelf.waiting:
-                shelf.waiting.remove(turn)
+            elif waiting in shelf.waiting:
+                shelf.waiting.remove(waiting)
             raise
         if isinstance(grant, Failure):
             self._serve(shelf)
@@ -210,11 +230,12 @@ class LinkPool:
         next one served: room may come back, and to find none takes a look at all links."""
         grant: _Grant | None = None
         while shelf.waiting and not isinstance(grant, Failure):
-            if not shelf.waiting[0].cancelled():
-                grant = self._grant(shelf)
+            first = shelf.waiting[0]
+            if not first.turn.cancelled():
+                grant = self._grant(shelf, first.since_s)
                 if grant is None:
                     return
-                shelf.waiting[0].set_result(grant)
+                first.turn.set_result(grant)
             shelf.waiting.popleft()
 
     def _return(self, grant: _Grant, shelf: _Shelf) -> None:

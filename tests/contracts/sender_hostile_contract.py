@@ -443,6 +443,28 @@ class HostileContract:
         assert (second.status, second.body) == (200, b"1")
         assert len(receiver.requests) == 3
 
+    async def test_the_replacement_is_a_new_connection_though_others_are_kept(
+        self, make_sender: MakeSender
+    ) -> None:
+        sender = make_sender()
+        both_asked = asyncio.Barrier(2)
+
+        async def behave(peer: Peer) -> None:
+            if peer.index >= 2:
+                await always(ok(b"%d" % peer.index))(peer)
+            await peer.request()
+            await both_asked.wait()
+            await peer.send(ok())
+            await peer.request()
+            peer.reset()
+
+        async with receiving(behave) as receiver:
+            await asyncio.gather(post(sender, receiver.url()), post(sender, receiver.url()))
+            third = await post(sender, receiver.url())
+
+        assert isinstance(third, Reply)
+        assert (third.status, third.body) == (200, b"2")
+
     async def test_the_replacement_is_not_replaced(self, make_sender: MakeSender) -> None:
         sender = make_sender()
 
