@@ -87,9 +87,15 @@ class Link:
         """Whether any byte of a reply has come to what is under way. Over HTTP/2 it may be another's."""
         return self.wire.received_bytes > self._before_bytes
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the receiver has said that it is about to close. What has not left by then stays."""
+        return self._last_stream is not None
+
     async def begin(self) -> Failure | None:
         """Called once, before all else. Returns why nothing can be sent over it, which is closed then, or
-        ``None``."""
+        ``None``. One whose receiver takes leave as it greets takes no request either, which it tells whoever
+        has one."""
         if not isinstance(self._http, Http2):
             return None
         try:
@@ -97,7 +103,7 @@ class Link:
         except BaseException as error:
             self.wire.abort()
             if isinstance(error, Exception):
-                return self._not_begun(error)
+                return None if self.is_leaving else self._not_begun(error)
             raise
         return None
 
@@ -147,7 +153,7 @@ class Link:
         return self._received(wire.reply, response)
 
     async def _carry_http2(self, http: Http2, request: httpcore.Request) -> Reply:
-        stream = _Stream()
+        stream = _Stream(self)
         request.extensions["trace"] = stream.trace
         self._streams.add(stream)
         try:
@@ -260,14 +266,17 @@ class Link:
 class _Stream:
     """One request over HTTP/2. ``id`` is 0 until it is sent."""
 
-    __slots__ = ("id",)
+    __slots__ = ("_link", "id")
 
-    def __init__(self) -> None:
+    def __init__(self, link: Link) -> None:
+        self._link = link
         self.id = 0
 
     async def trace(self, event: str, info: dict[str, Any]) -> None:  # Any: httpcore's
         """Called by httpcore at every step."""
         if event == "http2.send_request_headers.started":
+            if self._link.is_leaving:
+                raise httpcore.ConnectionNotAvailable
             self.id = info["stream_id"]
 
 

@@ -100,11 +100,17 @@ class Http2Receiver:
 
 @asynccontextmanager
 async def http2_receiving(
-    answer: Answer, tls: ssl.SSLContext, *, streams_max: int | None = 100, reads_bodies: bool = True
+    answer: Answer,
+    tls: ssl.SSLContext,
+    *,
+    streams_max: int | None = 100,
+    reads_bodies: bool = True,
+    greet: Callable[[Http2Peer], None] = Http2Peer.flush,
 ) -> AsyncIterator[Http2Receiver]:
     """Serve on a free port of 127.0.0.1 until the block ends. ``tls`` is told to negotiate HTTP/2;
     ``streams_max`` requests may come at once over a connection, and of ``None`` nothing is said. One that
-    reads no bodies answers the head, and lets no more come than the first window."""
+    reads no bodies answers the head, and lets no more come than the first window. ``greet`` sends the
+    SETTINGS that ``peer.h2`` has ready."""
     tls.set_alpn_protocols(["h2"])
     receiver = Http2Receiver()
 
@@ -119,7 +125,7 @@ async def http2_receiving(
         streams: dict[int, Http2Request] = {}
         try:
             peer.h2.initiate_connection()
-            writer.write(peer.h2.data_to_send())
+            greet(peer)
             while data := await reader.read(65536):
                 for event in peer.h2.receive_data(data):
                     match event:

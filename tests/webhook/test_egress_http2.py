@@ -25,6 +25,7 @@ __all__ = ["authority", "ca_file"]
 HTTP2 = Egress(http2=True)
 
 GOAWAY_AFTER_1 = b"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00"
+GOAWAY_SOME_TIME = frame(7, b"\x7f\xff\xff\xff\x00\x00\x00\x00")
 
 
 @pytest.fixture
@@ -167,6 +168,21 @@ async def test_a_request_behind_a_goaway_is_sent_once_more_and_one_before_it_is_
         outcome = await post(sender, receiver.url(), egress=HTTP2)
 
     assert kind(outcome) == outcome_due
+
+
+@pytest.mark.parametrize(("leaving", "outcome_due"), [(1, "http-200"), (2, "reset")])
+async def test_a_connection_whose_end_is_announced_as_it_opens_is_replaced_once(
+    sender: EgressSender, authority: trustme.CA, leaving: int, outcome_due: str
+) -> None:
+    def greet(peer: Http2Peer) -> None:
+        end = GOAWAY_SOME_TIME if peer.index < leaving else b""
+        peer.writer.write(peer.h2.data_to_send() + end)
+
+    async with http2_receiving(replies, server_tls(authority, "127.0.0.1"), greet=greet) as receiver:
+        outcome = await post(sender, receiver.url(), egress=HTTP2)
+
+    assert kind(outcome) == outcome_due
+    assert receiver.accepted == 2
 
 
 async def test_a_kept_connection_that_closes_without_a_byte_is_replaced_once(

@@ -29,6 +29,7 @@ from tests.support.starved_sender import descriptors_left
 
 PING = frame(6, b"12345678")
 TAKES_NO_REQUEST = frame(4, b"\0\3\0\0\0\0")
+GOAWAY_SOME_TIME = frame(7, b"\x7f\xff\xff\xff\x00\x00\x00\x00")
 TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
@@ -173,6 +174,18 @@ async def test_a_request_that_is_not_taken_any_more_is_not_sent_and_may_be_over_
         Failure("reset", "the receiver takes no more requests over this connection")
     )
     assert (server.requests, link.has_room) == (1, False)
+
+
+async def test_a_request_that_has_not_left_when_the_end_is_announced_may_be_sent_over_another_link() -> None:
+    link, server = await link_to_a_server()
+    carrying = asyncio.create_task(link.carry(a_request()))
+    await asyncio.sleep(0)
+
+    server.wire.data_received(GOAWAY_SOME_TIME)
+    outcome = await carrying
+
+    assert outcome == Unprocessed(Failure("reset", "the receiver closes the connection (GOAWAY)"))
+    assert (server.requests, link.is_retired) == (0, True)
 
 
 async def test_a_descriptor_that_is_missing_within_httpcore_is_no_fault_of_the_receiver(
