@@ -150,7 +150,7 @@ class Link:
             self.is_retired = True  # an empty line is no fault, but h11 would take it for the next reply
         if wire.reply is None:
             raise httpcore.RemoteProtocolError("the reply is not whole")
-        return self._received(wire.reply, response)
+        return self._received(wire.reply)
 
     async def _carry_http2(self, http: Http2, request: httpcore.Request) -> Reply:
         stream = _Stream(self)
@@ -218,12 +218,13 @@ class Link:
         if last is not None and not any(0 < stream.id <= last for stream in self._streams):
             self.wire.show_goaway()
 
-    def _received(self, reply: Reply, response: httpcore.Response) -> Reply | Failure:
+    def _received(self, reply: Reply) -> Reply | Failure:
+        """What a reply of HTTP/1.1 means, if a proxy may have written it."""
         proxy = self.place.proxy
         if proxy is None or self.place.is_tunnelled:
             return reply
-        headers = {name.lower(): value for name, value in response.headers}
-        return forwarded_failure(reply, headers, proxy=proxy.name, where=self.place.host) or reply
+        fields = self.wire.reply_fields
+        return forwarded_failure(reply, fields, proxy=proxy.name, where=self.place.host) or reply
 
     def _not_begun(self, error: Exception) -> Failure:
         """What an exception means that came before the receiver took requests."""
@@ -244,7 +245,7 @@ class Link:
         """What an exception out of httpcore means."""
         wire = self.wire
         if wire.reply is not None:
-            return wire.reply  # ours is the reading that counts, and it is whole
+            return self._received(wire.reply)  # ours is the reading that counts, and it is whole
         if (refused := _unprocessed(error)) is not None:
             return refused
         if isinstance(error, OSError):

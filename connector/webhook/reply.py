@@ -63,19 +63,20 @@ class ReplyReader:
     """Reads the replies of one connection, one at a time: :meth:`feed` until it returns the reply,
     then :meth:`restart` for the next if :attr:`may_reuse`.
 
-    Header names and values are bytes. A compressed body yields no snippet: nothing is decompressed.
+    Header names and values are bytes; ``fields`` are those of the reply last returned, names in lower case,
+    unless it was known. A compressed body yields no snippet: nothing is decompressed.
     """
 
     __slots__ = (
         "_body",
         "_fault",
-        "_fields",
         "_has_head",
         "_interim_replies",
         "_is_complete",
         "_known",
         "_parser",
         "_status",
+        "fields",
         "may_reuse",
         "read_bytes",
     )
@@ -94,7 +95,7 @@ class ReplyReader:
         self._has_head = False
         self._interim_replies = 0
         self._status = 0
-        self._fields: dict[bytes, bytes] = {}
+        self.fields: dict[bytes, bytes] = {}
         self._body = b""
 
     def close(self) -> None:
@@ -136,18 +137,18 @@ class ReplyReader:
 
     def _has_length(self) -> bool:
         """Whether the reply says where it ends, so that the connection's end would cut it short."""
-        coding = self._fields.get(b"transfer-encoding", b"")
-        return b"content-length" in self._fields or coding.lower().endswith(b"chunked")
+        coding = self.fields.get(b"transfer-encoding", b"")
+        return b"content-length" in self.fields or coding.lower().endswith(b"chunked")
 
     def _may_bring_more(self) -> bool:
         """Whether a reply of a kind that has no body announces one. Sent later, it would be taken for the
         beginning of the next reply."""
         if self._status not in (204, 304):
             return False
-        return self._fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self._fields
+        return self.fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self.fields
 
     def _reply(self) -> Reply:
-        fields = self._fields
+        fields = self.fields
         is_compressed = fields.get(b"content-encoding", b"identity").lower() != b"identity"
         return Reply(
             self._status,
@@ -184,9 +185,9 @@ class ReplyReader:
         if self._has_head:
             return  # a trailer, which nobody asked for
         name = name.lower()
-        if name == b"retry-after" and name in self._fields:
-            value = with_one_more(self._fields[name], value)
-        self._fields[name] = value
+        if name == b"retry-after" and name in self.fields:
+            value = with_one_more(self.fields[name], value)
+        self.fields[name] = value
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -194,7 +195,7 @@ class ReplyReader:
             self._status = status
             self._has_head = True
             return
-        self._fields.clear()
+        self.fields.clear()
         self._interim_replies += 1
         if status == 101:
             self._stop("the reply switches to another protocol")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import httpcore
@@ -51,6 +51,7 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self.ended: Callable[[], None] | None = None
         self._transport: asyncio.Transport | None = None
         self._unread = bytearray()
+        self._known = KnownReply()
         self._reader: ReplyReader | None = None
         self._frames: FrameFilter | None = None
         self._came: Callable[[], None] | None = None
@@ -93,7 +94,7 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     def start_http1(self) -> None:
         """Everything from here on is HTTP/1.1."""
-        self._reader = ReplyReader(KnownReply())
+        self._reader = ReplyReader(self._known)
 
     def start_http2(self, came: Callable[[], None]) -> None:
         """Everything from here on is HTTP/2. ``came`` is called whenever some of it has come."""
@@ -120,9 +121,16 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         """A request is about to be written over HTTP/1.1."""
         assert self._reader is not None
         self._reader.restart()
+        self._known.data = b""  # of a reply that is known the headers are not, and who wrote it shows in them
         self._request_bytes = 0
         self.reply = None
         self._is_expecting = True
+
+    @property
+    def reply_fields(self) -> Mapping[bytes, bytes]:
+        """The headers of ``reply``, names in lower case."""
+        assert self._reader is not None
+        return self._reader.fields
 
     @property
     def unread_bytes(self) -> int:

@@ -215,6 +215,45 @@ def test_whose_a_reply_through_a_forwarding_proxy_is(
     assert failure is None or (failure.reply is reply and not failure.is_ours)
 
 
+_PAGE = b"x" * 20_000
+_ASKS_FOR_CREDENTIALS = b"HTTP/1.1 407 X\r\nContent-Length: 20000\r\n\r\n" + _PAGE
+_CANNOT_FORWARD = b"HTTP/1.1 503 X\r\nX-Squid-Error: ERR_CANNOT_FORWARD 0\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        _ASKS_FOR_CREDENTIALS,
+        _CANNOT_FORWARD + b"Content-Length: 20000\r\n\r\n" + _PAGE,
+        _CANNOT_FORWARD + b"X: " + _PAGE + b"\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 503 " + _PAGE + _CANNOT_FORWARD[12:] + b"Content-Length: 0\r\n\r\n",
+        _CANNOT_FORWARD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    ],
+    ids=["407 with a long page", "a long page", "a long header", "a long reason", "a coding h11 refuses"],
+)
+async def test_a_proxys_own_reply_is_its_own_whatever_httpcore_makes_of_it(
+    sender: EgressSender, proxy: EgressProxy, answer: bytes
+) -> None:
+    proxy.answer = answer
+
+    outcome = await post(sender, "http://partner.example/", egress=Egress(proxy=proxy.url))
+
+    assert isinstance(outcome, Failure)
+    assert (outcome.kind, outcome.is_doubtful) == ("proxy", True)
+
+
+async def test_a_proxys_own_reply_is_its_own_each_time_that_it_gives_the_same(
+    sender: EgressSender, proxy: EgressProxy
+) -> None:
+    # Byte for byte, over a kept connection.
+    answer = _CANNOT_FORWARD + b"Content-Length: 0\r\n\r\n"
+    async with receiving(always(answer)) as forging:
+        outcomes = [kind(await post(sender, forging.url(), egress=Egress(proxy=proxy.url))) for _ in range(3)]
+
+    assert outcomes == ["proxy"] * 3
+    assert forging.accepted == 1
+
+
 async def test_a_mark_that_a_receiver_forges_excuses_no_success_and_keeps_retry_after(
     sender: EgressSender, proxy: EgressProxy
 ) -> None:
