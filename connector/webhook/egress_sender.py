@@ -104,7 +104,8 @@ class EgressSender:
     - ``links_per_place_max`` (256): connections towards one receiver by one way; a HTTP/2 one carries as
       many requests as the receiver takes, at most 100.
     - ``requests_max`` (4,096) and ``sending_bytes_max`` (256 MiB): requests under way, those waiting for a
-      connection included, and their bodies; beyond either the failure is ``resources``.
+      connection included, and their bodies; beyond either the failure is ``resources``. The bodies for one
+      place take no more than all of them leave free, so that places that hang leave room for others.
     """
 
     def __init__(
@@ -194,11 +195,16 @@ class EgressSender:
         request = httpcore.Request(b"POST", prepared.request_url, headers=fields, content=body)
         deadline_s = monotonic() + timeout_ms / 1000
         errand = _Errand(prepared.origin, request, len(body), deadline_s, context, done)
+        errand.place.sending_bytes += errand.body_bytes
+        # As much as the place has now was to be free before.
+        is_full = self._sending_bytes + errand.place.sending_bytes > self._sending_bytes_max
         self._sending_bytes += errand.body_bytes
         errand.slot = self._deadlines.add(errand, deadline_s)
         if self._is_closed:
             self._fail(errand, Failure("reset", "the sender is closed"))
-        elif len(self._tasks) >= self._requests_max or self._sending_bytes > self._sending_bytes_max:
+        elif is_full:
+            self._fail(errand, Failure("resources", "the limit of bodies under way to one host is reached"))
+        elif len(self._tasks) >= self._requests_max:
             self._fail(errand, Failure("resources", "the limit of requests under way is reached"))
         else:
             errand.task = asyncio.create_task(self._run(errand), name=f"post to {errand.place}")
@@ -315,6 +321,7 @@ class EgressSender:
         assert not errand.is_settled
         errand.is_settled = True
         self._sending_bytes -= errand.body_bytes
+        errand.place.sending_bytes -= errand.body_bytes
         self._deadlines.discard(errand, errand.slot)
 
 

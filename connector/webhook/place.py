@@ -24,9 +24,12 @@ class Proxy:
 
 class Place:
     """Scheme, host and port of the receiver; the proxy on the way, if any; the TLS context of one identity
-    (``None`` for http); whether HTTP/2 is wanted."""
+    (``None`` for http); whether HTTP/2 is wanted. ``sending_bytes`` are of bodies under way there."""
 
-    __slots__ = ("__weakref__", "host", "literal", "origin", "port", "proxy", "scheme", "tls", "wants_http2")
+    __slots__ = (
+        "__weakref__", "host", "literal", "origin", "port", "proxy", "scheme", "sending_bytes", "tls",
+        "wants_http2",
+    )  # fmt: skip
 
     def __init__(
         self, target: Target, proxy: Proxy | None, tls: ssl.SSLContext | None, *, wants_http2: bool
@@ -38,6 +41,7 @@ class Place:
         self.proxy = proxy
         self.tls = tls
         self.wants_http2 = wants_http2
+        self.sending_bytes = 0
         self.origin = httpcore.Origin(
             target.scheme.encode("ascii"), target.host.encode("ascii"), target.port
         )

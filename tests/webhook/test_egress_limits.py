@@ -45,6 +45,23 @@ async def test_bodies_beyond_the_limit_fail_as_ours_and_room_is_given_back(make_
     assert [kind(outcome) for outcome in (*outcomes, after)] == ["http-200", "resources", "http-200"]
 
 
+async def test_hosts_that_hang_reach_their_own_bound_before_they_have_all_the_room_for_bodies(
+    make_sender: MakeSender,
+) -> None:
+    sender = make_sender(sending_bytes_max=64_000)
+    async with contextlib.AsyncExitStack() as stack:
+        hanging = [await stack.enter_async_context(receiving(Peer.closed)) for _ in range(8)]
+        well = await stack.enter_async_context(receiving(always(ok())))
+        endpoints = [sender.endpoint(each.url(), headers=(), content_type="a/b") for each in hanging]
+        hung = [start(sender, endpoint, b"x" * 1_000) for endpoint in endpoints for _ in range(8)]
+        outcome = await post(sender, well.url(), b"x" * 1_000)
+        sender.cancel_all()
+        ended = {kind(each) for each in await asyncio.gather(*hung)}
+
+    assert kind(outcome) == "http-200"
+    assert ended == {"reset", "resources"}
+
+
 async def test_who_waits_for_a_connection_gets_it_or_fails_as_ours(make_sender: MakeSender) -> None:
     answered = asyncio.Event()
 
