@@ -30,10 +30,10 @@ from connector.core.sharing import BacklogNews
 from connector.core.topic_names import parked_topic
 from connector.engine.backlog_scan import BacklogScan
 from connector.engine.departures import Departures
-from connector.engine.knowledge import Knowledge
 from connector.engine.lanes import Lanes
 from connector.engine.letter_log import LetterLog, Unreadable
 from connector.engine.outbox import Outbox
+from connector.engine.parked import Parked
 from connector.engine.ports import Clock, Log
 from connector.engine.presence import Presence
 from connector.engine.tiers import UNHEARD_GRACE_MS
@@ -62,7 +62,7 @@ class BacklogReplay:
         *,
         prefix: str,
         letters: LetterLog,
-        knowledge: Knowledge,
+        parked: Parked,
         presence: Presence,
         lanes: Lanes,
         departures: Departures,
@@ -74,7 +74,7 @@ class BacklogReplay:
     ) -> None:
         self._topic = parked_topic(prefix)
         self._letters = letters
-        self._knowledge = knowledge
+        self._parked = parked
         self._presence = presence
         self._lanes = lanes
         self._departures = departures
@@ -186,7 +186,7 @@ class BacklogReplay:
         }
 
     def _open(self) -> dict[str, BacklogNews]:
-        return {id_: one for id_, one in self._knowledge.backlogs.items() if not one.is_done}
+        return {id_: one for id_, one in self._parked.backlogs.items() if not one.is_done}
 
     def _lacks_a_probe(self, id_: str) -> bool:
         lane = self._lanes.get(id_)
@@ -271,8 +271,8 @@ class BacklogReplay:
         done = {id_ for id_ in backlogs if is_last and scan.is_done(id_)}
         for id_, backlog in backlogs.items():
             # Done is what was open when the pass began; where it stands holds for whatever was opened since.
-            known = backlog if id_ in done else self._knowledge.backlogs.get(id_, backlog)
-            self._knowledge.post_backlog(
+            known = backlog if id_ in done else self._parked.backlogs.get(id_, backlog)
+            self._parked.tell(
                 replace(
                     known,
                     at_ms=self._clock.now_ms(),

@@ -24,6 +24,7 @@ from connector.engine.lane import PROVEN_MS, Delivery, Lane
 from connector.engine.lanes import Lanes
 from connector.engine.outage_watch import OutageWatch
 from connector.engine.outbox import Outbox
+from connector.engine.parked import Parked
 from connector.engine.places import Places
 from connector.engine.ports import Clock, Log, Sender, Spawn
 from connector.engine.probes import Probes
@@ -65,6 +66,7 @@ class Dispatcher:
         disabling: DisableRules,
         outage: Outage,
         news: News,
+        parked: Parked,
         operator: Operator,
         spawn: Spawn,
         clock: Clock,
@@ -90,6 +92,7 @@ class Dispatcher:
             departures=departures,
             rules=disabling,
             news=news,
+            parked=parked,
             operator=operator,
             clock=clock,
             log=log,

@@ -19,6 +19,7 @@ from connector.core.disabling import Disabled, DisableRules, disable, disable_go
 from connector.core.outcome import Deferred, Refused
 from connector.engine.departures import Departures, trail_of
 from connector.engine.lane import Delivery, Lane
+from connector.engine.parked import Parked
 from connector.engine.places import Places
 from connector.engine.ports import Clock, Log
 
@@ -35,9 +36,6 @@ class News(Protocol):
     @property
     def is_heard(self) -> bool:
         """Whether news arrive, ours and those of others."""
-
-    def is_parking_announced(self, subscription_id: str) -> bool:
-        """Whether it may be parked: all know that there is something to look for later."""
 
 
 class Operator(Protocol):
@@ -60,6 +58,7 @@ class Exclusion:
         departures: Departures,
         rules: DisableRules,
         news: News,
+        parked: Parked,
         operator: Operator,
         clock: Clock,
         log: Log,
@@ -68,6 +67,7 @@ class Exclusion:
         self._leave = departures
         self._rules = rules
         self._news = news
+        self._parked = parked
         self._operator = operator
         self._clock = clock
         self._log = log
@@ -162,7 +162,7 @@ class Exclusion:
 
     def park(self, delivery: Delivery) -> None:
         """Its lane is paused or disabled. By a detour until all know that something will be parked for it."""
-        if self._news.is_parking_announced(delivery.lane.subscription.id):
+        if self._parked.is_announced(delivery.lane.subscription.id):
             self._leave.park(delivery)
         else:
             self._leave.divert(delivery, "parking is announced")

@@ -4,10 +4,6 @@ Everything is told through the board, newest value per key. News of one subscrip
 over: two workers may learn different things in the same second, and the later record replaces the earlier
 one on the board. So whoever hears less than it knows says again what it knows.
 
-Parking is told in two steps, each heard back before the next: for whom this worker parks, then that the
-backlog is open again. So whoever knows of an opening knows who parks, and replays nothing yet; only then is
-anything parked.
-
 What was learnt of another URL than the subscription has here is not applied before it leads there. Workers
 see a new file at different times: who sees the change takes over what was told of the new URL, unless the old
 one was told of since, and whoever knows more answers. Of two that tell of different URLs, who saw the change,
@@ -16,8 +12,7 @@ does, might answer each time. Who began with the new URL saw no change and tells
 may be lost if it is gone before the others see the new URL.
 
 What was known of a subscription that leaves the view holds when it comes back within a week; then the leader
-removes it, so that the board does not grow with every subscription that ever was. News of a backlog stay: its
-cursor says what must not be replayed again, and the letters below it may lie there for ever.
+removes it, so that the board does not grow with every subscription that ever was.
 
 A breaker judges for itself (:meth:`~connector.core.breaker.Breaker.adopt`). *Disabled* holds until a reset
 that is later: an operator's, or that of a worker whose probe succeeded. What ``Retry-After`` asked for holds
@@ -34,7 +29,6 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final, assert_never
 
-from connector.core.backlog import merged, opened
 from connector.core.breaker import RETRY_AFTER
 from connector.core.disabling import agreed
 from connector.core.sharing import (
@@ -42,23 +36,21 @@ from connector.core.sharing import (
     EndpointNews,
     Fault,
     Forgotten,
+    News,
     ParkingNews,
     WorkerNews,
-    decode,
     digest_of,
     encode,
     key_of,
 )
 from connector.engine.lane import Lane
 from connector.engine.lanes import Lanes
-from connector.engine.ports import Clock, Log
+from connector.engine.ports import Clock
 from connector.engine.presence import Presence
 from connector.engine.shared import Board
 
 UNKNOWN_MAX: Final = 20_000
 """News kept of subscriptions that are not in our view; the oldest are forgotten."""
-UNREADABLE_MAX: Final = 1_000
-"""Keys remembered whose news cannot be read, each told once: beyond it all are forgotten, and told again."""
 UNVIEWED_MAX_MS: Final = 7 * 24 * 3_600_000
 """Older news of an endpoint whose subscription is in no view are removed. Who drops a subscription tells what
 is known of it, so they are no older than its absence, unless nobody was there to see it go."""
@@ -70,7 +62,6 @@ RUNS_EVERY_MS: Final = 1_000
 RUNS_TOLD_MAX: Final = 100
 """So often is looked for runs of failures to tell of, and so many of them are told at once."""
 
-_BACKLOG = "backlog/"
 _ENDPOINT = "endpoint/"
 
 
@@ -86,7 +77,6 @@ class Knowledge:
         worker_id: str,
         lanes: Lanes,
         clock: Clock,
-        log: Log,
         on_change: Callable[[Lane], None],
     ) -> None:
         self._board = board
@@ -94,7 +84,6 @@ class Knowledge:
         self._worker_id = worker_id
         self._lanes = lanes
         self._clock = clock
-        self._log = log
         self._on_change = on_change
         self._unknown: dict[str, EndpointNews] = {}
         """The newest of each subscription that is not in our view."""
@@ -102,23 +91,8 @@ class Knowledge:
         """The newest of each that is in our view, if they are of another URL than it leads to here."""
         self._insisted: set[str] = set()
         """Subscriptions for which we have answered news of another URL that tell of no change."""
-        self.backlogs: dict[str, BacklogNews] = {}
-        """By subscription: whether something may lie parked for it, and how far that was replayed."""
-        self.faults = 0
-        """Records of the board that could not be read."""
-        self._unreadable: set[str] = set()
         self._runs_at_ms = 0
         self._withdraws_at_ms = clock.monotonic_ms() + WITHDRAW_EVERY_MS
-        self._openings: dict[str, int] = {}
-        """Of those we park for, as all have heard by now: the opening that was told for it."""
-
-    def start(self) -> None:
-        """Begin to hear."""
-        self._board.start(self._on_record)
-
-    async def caught_up(self) -> None:
-        """Wait until all that was known before is known here."""
-        await self._board.caught_up()
 
     def tell(self, lane: Lane) -> None:
         """Something about this lane has changed here."""
@@ -177,60 +151,27 @@ class Knowledge:
                 news = self._news_of(lane)
                 self.tell(lane)
             self._keep(news)
-            backlog = self.backlogs.get(id_)
-            if backlog is not None and not backlog.is_done:
-                self._log.warning(
-                    "a subscription is gone for which something may lie parked",
-                    subscription=id_,
-                    cure="put it back within a quarter of an hour, or its letters become dead",
-                )
-
-    def is_parking_announced(self, subscription_id: str) -> bool:
-        """Whether all know that something may lie parked for this one: before, nothing is parked."""
-        backlog, opening = self.backlogs.get(subscription_id), self._openings.get(subscription_id)
-        if backlog is None or opening is None:
-            return False
-        return backlog.openings >= opening and not backlog.is_done
 
     @property
     def is_heard(self) -> bool:
         """Whether the board is: what we tell, and what others do, arrives."""
         return self._presence.is_board_heard
 
-    @property
-    def backlogs_open(self) -> int:
-        """For how many subscriptions something may lie parked."""
-        return sum(not backlog.is_done for backlog in self.backlogs.values())
-
-    def post_backlog(self, news: BacklogNews) -> None:
-        """Tell of a backlog; what is out of date changes nothing."""
-        self._board.post(*encode(news))
-
     # ── hearing ─────────────────────────────────────────────────────────────────────────────────
 
-    def _on_record(self, key: bytes, value: bytes | None) -> None:
-        news = decode(key, value)
-        self._presence.heard(news)
+    def heard(self, news: News | Fault) -> None:
+        """Something the board told."""
         match news:
             case EndpointNews():
-                self._heard(news)
-            case BacklogNews():
-                self._heard_of_backlog(news)
-            case Forgotten(key=name):
-                if name.startswith(_BACKLOG):
-                    self.backlogs.pop(name.removeprefix(_BACKLOG), None)
-                elif name.startswith(_ENDPOINT):
-                    self._heard_withdrawn(name.removeprefix(_ENDPOINT))
-            case Fault(key=name, why=why):
-                self._cannot_read(name, why)
-            case ParkingNews(worker=self._worker_id):
-                self._heard_own(news)
-            case WorkerNews() | ParkingNews():
+                self._heard_of(news)
+            case Forgotten(key=key) if key.startswith(_ENDPOINT):
+                self._heard_withdrawn(key.removeprefix(_ENDPOINT))
+            case BacklogNews() | WorkerNews() | ParkingNews() | Forgotten() | Fault():
                 pass
             case _:
                 assert_never(news)
 
-    def _heard(self, news: EndpointNews) -> None:
+    def _heard_of(self, news: EndpointNews) -> None:
         lane = self._lanes.get(news.subscription_id)
         if lane is not None:
             self._apply(lane, news)
@@ -249,30 +190,6 @@ class Knowledge:
         self._unknown[news.subscription_id] = news
         if len(self._unknown) > UNKNOWN_MAX:
             del self._unknown[next(iter(self._unknown))]
-
-    def _heard_own(self, news: ParkingNews) -> None:
-        """All know for whom we park: only now each backlog is opened, so that whoever knows of the opening
-        knows that it is not to be replayed yet."""
-        openings, self._openings = self._openings, {}
-        for id_ in news.subscription_ids:
-            if id_ in openings:
-                self._openings[id_] = openings[id_]
-            else:
-                self._open(id_)
-
-    def _heard_of_backlog(self, news: BacklogNews) -> None:
-        id_ = news.subscription_id
-        backlog = merged(self.backlogs.get(id_), news)
-        self.backlogs[id_] = backlog
-        if backlog is not news:
-            self.post_backlog(backlog)  # it took the place of what we know
-        elif backlog.is_done and id_ in self._openings:
-            self._open(id_)  # by one who has not heard that we park
-
-    def _open(self, id_: str) -> None:
-        news = opened(self.backlogs.get(id_), id_, now_ms=self._clock.now_ms())
-        self._openings[id_] = news.openings
-        self.post_backlog(news)
 
     def _apply(self, lane: Lane, news: EndpointNews) -> None:
         now_ms = self._clock.now_ms()
@@ -335,14 +252,6 @@ class Knowledge:
             return told_ms
         ago_ms = self._clock.monotonic_ms() - lane.proven_ms
         return max(told_ms, self._clock.now_ms() - ago_ms)
-
-    def _cannot_read(self, key: str, why: str) -> None:
-        self.faults += 1
-        if key not in self._unreadable:
-            if len(self._unreadable) >= UNREADABLE_MAX:
-                self._unreadable.clear()
-            self._unreadable.add(key)
-            self._log.warning("news that cannot be read", key=key, why=why)
 
     def _news_of(self, lane: Lane) -> EndpointNews:
         return EndpointNews(

@@ -24,12 +24,14 @@ from connector.engine.departures import Departures
 from connector.engine.dispatcher import Dispatcher, DispatchLimits
 from connector.engine.events import EventIntake
 from connector.engine.flow import FlowLimits
+from connector.engine.hearing import Hearing
 from connector.engine.intake import Intake
 from connector.engine.knowledge import Knowledge
 from connector.engine.lanes import Lanes
 from connector.engine.letter_log import LetterLog
 from connector.engine.operator_events import OperatorEvents
 from connector.engine.outbox import Outbox
+from connector.engine.parked import Parked
 from connector.engine.ports import Clock, Decoder, Log, Sender, Source, Writer
 from connector.engine.presence import Presence
 from connector.engine.pump import Pump
@@ -103,15 +105,16 @@ class Worker:
         self.share = 0.0
         """The part of every rate limit that this worker may use, from 0 to 1."""
         self._clock = clock
+        self.parked = Parked(board, worker_id, clock, log)
         self.knowledge = Knowledge(
             board=board,
             presence=self.presence,
             worker_id=worker_id,
             lanes=self.lanes,
             clock=clock,
-            log=log,
             on_change=lambda lane: self.dispatcher.heard(lane),
         )
+        self.hearing = Hearing(board, (self.presence.heard, self.knowledge.heard, self.parked.heard), log)
         self.outbox = Outbox(writer, prefix=prefix, accounts=self.accounts, clock=clock, log=log)
         self._operator_events = OperatorEvents(writer, prefix=prefix, clock=clock, log=log)
         self.schemas = SchemaWait(decoder, clock, self._tasks.spawn, log)
@@ -129,6 +132,7 @@ class Worker:
             disabling=limits.disable,
             outage=Outage(),
             news=self.knowledge,
+            parked=self.parked,
             operator=self._operator_events,
             spawn=self._tasks.spawn,
             clock=clock,
@@ -185,7 +189,7 @@ class Worker:
             self._replay = BacklogReplay(
                 prefix=prefix,
                 letters=letters,
-                knowledge=self.knowledge,
+                parked=self.parked,
                 presence=self.presence,
                 lanes=self.lanes,
                 departures=departures,
@@ -206,7 +210,9 @@ class Worker:
         before = {lane: lane.endpoint.url for lane in self.lanes}
         evicted = self.lanes.replace(subscriptions)
         self.knowledge.viewed(lane for lane in self.lanes if lane not in before)
-        self.knowledge.dropped(lane for lane in before if not lane.is_live)
+        dropped = [lane for lane in before if not lane.is_live]
+        self.knowledge.dropped(dropped)
+        self.parked.dropped(dropped)
         self.knowledge.moved(lane for lane, url in before.items() if lane.endpoint.url != url)
         self.outbox.tiers = tuple(tiers)
         self.dispatcher.changed(evicted)
@@ -216,8 +222,8 @@ class Worker:
     async def learn(self) -> None:
         """Learn what the other workers know, as long as it takes. :meth:`view` comes first: of what is not in
         the view no more is kept than there is room for."""
-        self.knowledge.start()
-        await self.knowledge.caught_up()
+        self.hearing.start()
+        await self.hearing.caught_up()
 
     def start(self) -> None:
         """Join the groups and work. :meth:`view` and :meth:`learn` come first."""

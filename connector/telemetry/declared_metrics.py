@@ -217,7 +217,7 @@ def worker_samples(worker: Worker, *, is_ready: bool, is_in_doubt: bool) -> Iter
         yield Sample(TOPICS_ABSENT, len(pump.absent_topics), (pump.name,))
     yield Sample(OWN_TOPICS_BLOCKED, bool(worker.outbox.blocked))
     yield Sample(REGISTRY_UNREACHABLE, bool(worker.schemas.unreachable))
-    yield Sample(BACKLOGS_OPEN, worker.knowledge.backlogs_open)
+    yield Sample(BACKLOGS_OPEN, worker.parked.backlogs_open)
     yield Sample(SCHEMA_WAITS, worker.schemas.count)
     yield Sample(IN_FLIGHT, worker.dispatcher.in_flight)
     yield Sample(QUEUED, worker.dispatcher.queued)
@@ -246,7 +246,7 @@ def isolation_samples(worker: Worker) -> Iterator[Sample]:
         yield Sample(HOSTS_AT_REST, resting[kind], (kind,))
     yield Sample(RATE_LIMIT_SHARE, worker.share)
     yield Sample(WORKERS_ALIVE, len(worker.presence.live()))
-    yield Sample(NEWS_UNREADABLE, worker.knowledge.faults)
+    yield Sample(NEWS_UNREADABLE, worker.hearing.faults)
 
 
 def _breaker_label(breaker: Breaker) -> str:

@@ -352,7 +352,7 @@ async def _engine_us(records: Sequence[Record], events: Sequence[Event]) -> floa
         on_fatal=_fail,
     )
     declared = subscriptions([f"http://127.0.0.1/{host}" for host in range(_HOSTS)])
-    worker.knowledge.start()
+    worker.hearing.start()
     worker.view([_subscription(id=one["id"], events=tuple(one["events"])) for one in declared], [5_000])
     gc.collect()
     begun_s = process_time()

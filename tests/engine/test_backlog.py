@@ -108,7 +108,7 @@ async def test_what_is_paused_itself_or_unknown_here_stays_where_it_is() -> None
     await asyncio.sleep(30)
 
     assert (acme, two.first.accepted("other")) == (10, 0)
-    assert not two.first.worker.knowledge.backlogs["other"].is_done
+    assert not two.first.worker.parked.backlogs["other"].is_done
 
 
 @virtual

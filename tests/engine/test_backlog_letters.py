@@ -127,7 +127,7 @@ async def test_what_one_cannot_have_read_holds_up_no_other() -> None:
     await two.until_parked(81)
 
     two.view(resumed("acme"), resumed("other"))
-    await two.until(lambda: two.first.worker.knowledge.backlogs["other"].is_done, "the other is replayed")
+    await two.until(lambda: two.first.worker.parked.backlogs["other"].is_done, "the other is replayed")
     await asyncio.sleep(5)
 
     assert two.first.accepted("other") == 40

@@ -46,7 +46,7 @@ async def test_one_letter_finds_out_and_all_others_follow_when_it_is_accepted():
 
     assert lane.disabled is None
     assert world.accepted("acme") == len({post.webhook_id for post in world.sender.accepted}) == 30
-    assert world.worker.knowledge.backlogs["acme"].is_done
+    assert world.worker.parked.backlogs["acme"].is_done
     assert world.problems() == []
 
 
@@ -61,7 +61,7 @@ async def test_when_it_is_not_accepted_the_rest_stays_until_the_next_probe_is_du
     assert lane.disabled is not None
     assert lane.disabled.probes_at_ms > world.clock.now_ms()
     assert world.worker.accounts.parked_records_read == 1
-    assert not world.worker.knowledge.backlogs["acme"].is_done
+    assert not world.worker.parked.backlogs["acme"].is_done
     assert world.problems() == []
 
 
@@ -82,7 +82,7 @@ async def test_letter_by_letter_each_is_taken_once_from_every_partition():
     assert lane.disabled is None
     assert len({post.webhook_id for post in world.sender.accepted}) == world.accepted("acme")
     assert world.accepted("acme") + world.worker.accounts.dead.total() == 7
-    assert world.worker.knowledge.backlogs["acme"].is_done
+    assert world.worker.parked.backlogs["acme"].is_done
     assert world.problems() == []
 
 
@@ -95,7 +95,7 @@ async def test_the_last_letter_closes_no_backlog_that_is_still_parked_for():
 
     world.fill(5)
     await asyncio.sleep(40)
-    assert not world.worker.knowledge.backlogs["acme"].is_done
+    assert not world.worker.parked.backlogs["acme"].is_done
     lane.forget(world.clock.now_ms())
     world.behave("acme", replies(200))
     await asyncio.sleep(60)

@@ -93,7 +93,7 @@ async def with_a_probe_far_off() -> TwoWorkers:
         two.append_parked(b"1", [(f"{OWN_PREFIX}subscription-id", b"of somebody else")])
     two.view(quiet("acme"), resumed("b"))
     two.produce(1)
-    await two.until(lambda: two.first.worker.knowledge.backlogs["b"].is_done, "b has passed over them")
+    await two.until(lambda: two.first.worker.parked.backlogs["b"].is_done, "b has passed over them")
     two.view(paused("acme"), paused("b"))
     await asyncio.sleep(2)
     two.produce(1)

@@ -326,7 +326,7 @@ def test_more_news_than_are_kept_of_what_is_in_no_view_leave_those_of_the_view_a
 
         late = team.make()
         late.worker.view([subscription("a")], TIERS_MS)
-        await late.worker.knowledge.caught_up()
+        await late.worker.hearing.caught_up()
 
         late.worker.view([subscription(id_) for id_ in ("a", "b", "c", "d")], TIERS_MS)
         states = [lane.breaker.state for lane in late.worker.lanes]

@@ -60,7 +60,7 @@ async def test_disabled_parked_probed_enabled_and_the_backlog_delivered() -> Non
     assert parked >= 4
     assert [one["type"] for one in told(world.cluster)][1:] == ["connector.subscription.enabled"]
     assert len({post.webhook_id for post in world.sender.accepted}) == 7
-    assert world.worker.knowledge.backlogs["acme"].is_done
+    assert world.worker.parked.backlogs["acme"].is_done
     assert world.problems() == []
 
 

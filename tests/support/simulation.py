@@ -195,7 +195,7 @@ class Simulation:
             self.cluster, sender, limits=self.limits, clock=clock, decoder=SimulatedDecoder(self.registry),
             board=FakeBoard(self.board), worker_id=f"{self.chance.randrange(100):02}-{self.workers}",
         )  # fmt: skip
-        await world.worker.knowledge.caught_up()
+        await world.worker.hearing.caught_up()
         self.clocks[id(world)] = clock
         self._show(world)
         world.worker.start()

@@ -73,7 +73,7 @@ class Team:
         number = len(self.worlds)
         world = self.make()
         world.worker.view(subscriptions, TIERS_MS)
-        await world.worker.knowledge.caught_up()
+        await world.worker.hearing.caught_up()
         world.worker.start()
         world.source.assign(TopicPartition("post.created", number))
         if number == 0:

@@ -264,7 +264,7 @@ class World:
             log=self.log,
             on_fatal=self.fatal.append,
         )
-        self.worker.knowledge.start()
+        self.worker.hearing.start()
         self._answers = 0
         sender.audit = self._audit
 
