@@ -44,7 +44,6 @@ def test_own_topics_live_on_a_cluster_of_their_own(kafka: KafkaCluster, names: N
             wait_until(
                 lambda: sum(one.accepted > 0 for one in receiver.seen("/flaky").values()) == 200,
                 "all are delivered, those that failed by way of a tier",
-                timeout_s=40,
             )
             assert connector.stop() == 0
 
