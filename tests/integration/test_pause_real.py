@@ -125,7 +125,7 @@ def test_workers_that_learn_seconds_apart_leave_nothing_behind(
                 for name in ("parked_records_read_total", "deliveries_parked_total")
             )
             assert read == parked >= 300
-            assert accepted(receiver, "/other") == events.produced
+            wait_until(lambda: accepted(receiver, "/other") == events.produced, "and at the other")
             assert [worker.stop() for worker in workers] == [0, 0]
 
         verdict = check(
