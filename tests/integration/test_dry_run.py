@@ -197,7 +197,7 @@ def test_alone_it_needs_no_topics_of_its_own_and_makes_none(
         assert dry.stop() == 0
 
     assert records_written(kafka, names.prefix) == {}
-    assert groups(kafka) == groups_before
+    assert groups(kafka) - groups_before == set()  # empty ones of others are forgotten now and then
 
 
 def test_for_people_each_delivery_begins_with_its_record_and_subscription(
