@@ -49,10 +49,9 @@ subscriptions:
 
 def refused(settings: dict[str, Any], folder: Path, *flags: str) -> str:
     """What a connector says that refuses to start."""
-    connector = ConnectorProcess(settings, folder, *flags)
-    connector.start()
-    assert connector.wait() == Exit.USAGE
-    return connector.log()
+    with ConnectorProcess(settings, folder, *flags) as connector:
+        assert connector.wait(30) == Exit.USAGE
+        return connector.log()
 
 
 @pytest.mark.parametrize(

@@ -223,8 +223,8 @@ def test_a_broken_file_holds_reading_and_what_was_in_force_stays(
 
 
 def refused(connector: ConnectorProcess) -> tuple[int, str]:
-    connector.start()
-    return connector.wait(30), connector.log()
+    with connector:
+        return connector.wait(30), connector.log()
 
 
 def test_a_port_in_use_is_refused(receiver: Receiver, settings: Settings, tmp_path: Path) -> None:

@@ -51,8 +51,8 @@ def test_each_right_that_is_missing_is_named_and_nothing_is_lost_until_it_is_the
             wait_until(lambda: what in connector.log(), f"it says: {what}")
 
         # Its own topics cannot even be looked at: no start.
-        connector.start()
-        assert connector.wait() == Exit.USAGE
+        with connector:
+            assert connector.wait(30) == Exit.USAGE
         reach = f"--bootstrap-server {kafka.user_bootstrap_servers} --command-config client.properties"
         for name in ("retry.1s", "dead-letters", "parked", "sources", "shared", "operator-events"):
             says(f"topic {own}{name}: this user may not see it. Mend it with: kafka-acls.sh {reach} --add")

@@ -97,7 +97,11 @@ class ConnectorProcess:
                 stderr=subprocess.STDOUT,
                 env={name: value for name, value in os.environ.items() if not name.startswith("WEBHOOK_")},
             )
-        wait_until(lambda: _LISTENING in self.log() or not self.is_running, "the connector listens")
+        try:
+            wait_until(lambda: _LISTENING in self.log() or not self.is_running, "the connector listens")
+        except BaseException:
+            self.kill()  # whoever starts it by a ``with`` is not in there yet
+            raise
 
     def kill(self) -> None:
         """As kill -9."""
