@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import tracemalloc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -18,6 +17,7 @@ import pytest
 from connector.core.outcome import Failure, Reply
 from tests.support.posting import LATE_MS, MakeSender, kind, post
 from tests.support.raw_receiver import Peer, always, answering_early, ok, receiving
+from tests.support.traced_memory import traced_memory
 
 MEMORY_BYTES_MAX = 2_000_000
 """What one reply may cost at its peak, the receiver's own buffers in the same process included."""
@@ -254,10 +254,9 @@ class HostileContract:
             await post(sender, elsewhere.url())  # what is needed once is not billed to this receiver
             if is_kept:
                 assert await post(sender, receiver.url()) == Reply(200, body=b"before")
-            tracemalloc.start()
-            outcome = await post(sender, receiver.url())
-            memory_bytes = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
+            with traced_memory() as peak_bytes:
+                outcome = await post(sender, receiver.url())
+                memory_bytes = peak_bytes()
             after = await post(sender, receiver.url())
             # The deed is over because the sender hung up: no receiver here does so, but to break off.
             await asyncio.wait_for(gone.wait(), 5)
@@ -286,14 +285,16 @@ class HostileContract:
         sender = make_sender()
         async with receiving(always(ok())) as elsewhere, receiving(behave) as receiver:
             await post(sender, elsewhere.url())  # what is needed once is not billed to this receiver
-            tracemalloc.start()
-            posting = [asyncio.create_task(post(sender, receiver.url())) for _ in range(40)]
-            for _ in range(40):
-                await arrived.acquire()
-            may_end.set()
-            outcomes = await asyncio.gather(*posting)
-            memory_bytes = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
+            with traced_memory() as peak_bytes:
+                posting = [
+                    asyncio.create_task(post(sender, receiver.url(), timeout_ms=30_000)) for _ in range(40)
+                ]
+                async with asyncio.timeout(60):
+                    for _ in range(40):
+                        await arrived.acquire()
+                may_end.set()
+                outcomes = await asyncio.gather(*posting)
+                memory_bytes = peak_bytes()
 
         assert outcomes == [Reply(200, body=b"z" * 1024)] * 40
         assert memory_bytes < 40 * REPLY_MEMORY_BYTES_MAX

@@ -7,7 +7,6 @@ memory is spent on it, no flood is read to its end, and the next request gets it
 from __future__ import annotations
 
 import asyncio
-import tracemalloc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -20,6 +19,7 @@ from tests.contracts.sender_hostile_contract import DEADLINE_MS, SENT_BYTES_MAX
 from tests.contracts.sender_tls_contract import server_tls
 from tests.support.http2_receiver import Http2Peer, frame, http2_receiving
 from tests.support.posting import LATE_MS, MakeSender, kind, post
+from tests.support.traced_memory import traced_memory
 
 MEMORY_BYTES_MAX = 3_000_000
 """What one reply may cost at its peak, the receiver's own buffers and TLS in the same process included."""
@@ -365,10 +365,9 @@ class Http2HostileContract:
             await post(sender, elsewhere.url())  # what is needed once is not billed to this receiver
             if is_kept:
                 assert await post(sender, receiver.url()) == Reply(200, body=b"its own")
-            tracemalloc.start()
-            outcome = await post(sender, receiver.url(), timeout_ms=30_000)
-            memory_bytes = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
+            with traced_memory() as peak_bytes:
+                outcome = await post(sender, receiver.url(), timeout_ms=30_000)
+                memory_bytes = peak_bytes()
             after = await post(sender, receiver.url())
             if hostile not in THAT_SAY_TOO_MUCH:
                 await asyncio.wait_for(receiver.peers[0].gone.wait(), 30)
