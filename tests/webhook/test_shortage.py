@@ -6,11 +6,13 @@ import asyncio
 import errno
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 import trustme
@@ -18,21 +20,21 @@ import uvloop
 
 from connector.core.outcome import Failure
 from connector.core.subscription import Egress
-from connector.engine.ports import Sender, UnusableIdentity
+from connector.engine.ports import Sender
 from connector.webhook.guard import Guard
 from connector.webhook.opener import failure_at
 from connector.webhook.resolver import AresLookup, Lookup
 from connector.webhook.sender import WebhookSender
-from connector.webhook.tls import TlsContexts
 from tests.contracts.sender_tls_contract import authority, ca_file, server_tls
 from tests.support.egress_proxy import egress_proxy
 from tests.support.egress_senders import ByOneWay
 from tests.support.http2_receiver import http2_receiving
 from tests.support.name_server import name_server
 from tests.support.own_network import OwnNetwork, no_port_left
+from tests.support.own_process import run_alone
 from tests.support.posting import LOOPBACK, FixedLookup, kind, post
 from tests.support.raw_receiver import always, ok, receiving
-from tests.support.starved_sender import Order, descriptors_left, orders_to_text
+from tests.support.starved_sender import Order, orders_to_text
 
 __all__ = ["authority", "ca_file"]
 
@@ -68,8 +70,13 @@ async def test_with_any_number_of_descriptors_left_a_delivery_arrives_or_the_fau
         program = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.support.starved_sender", orders_to_text(orders)),
             stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # it forks
         )
-        said, _ = await program.communicate()
+        try:
+            said, _ = await asyncio.wait_for(program.communicate(), 60)
+        finally:
+            if program.returncode is None:
+                os.killpg(program.pid, signal.SIGKILL)
 
     for order, outcomes in zip(orders, json.loads(said), strict=True):
         starved, fed = zip(*outcomes, strict=True)
@@ -91,16 +98,8 @@ async def test_a_name_server_that_refuses_is_no_shortage() -> None:
     assert kind(outcome) == "dns"
 
 
-def test_authorities_that_could_not_be_read_are_not_taken_for_none(
-    ca_file: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", ca_file)
-    contexts = TlsContexts(None)
-
-    with descriptors_left(0), pytest.raises(UnusableIdentity, match=r"authorities in .*ca\.pem"):
-        contexts.context(None)
-
-    assert len(contexts.context(None).get_ca_certs()) >= 1
+def test_a_part_of_a_sender_that_finds_no_descriptor_is_no_other_matter() -> None:
+    run_alone(Path(__file__).with_name("starved_parts.py"))
 
 
 # ── local ports ─────────────────────────────────────────────────────────────────────────────────
