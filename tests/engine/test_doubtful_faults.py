@@ -77,23 +77,6 @@ async def test_a_receiver_dead_behind_such_a_proxy_is_shut_out_like_any_other_on
     assert len(world.sender.posts) - posts <= 5  # the probes, one in five minutes, and they count
 
 
-@virtual
-async def test_a_proxy_that_is_cut_off_from_many_at_once_is_held_for_as_an_outage():
-    world = started(*map(through, IDS))
-    world.fill(1)
-    await asyncio.sleep(2)
-    everybody(world, no_tunnel)
-    world.fill(100)
-    await asyncio.sleep(60)
-
-    assert world.worker.dispatcher.outage_reason == "unreachable"
-    everybody(world, replies(200))
-    await asyncio.sleep(60)
-
-    assert world.worker.held() == {}
-    assert {world.accepted(id_) for id_ in IDS} == {101}
-
-
 def silent_at_connect(_: Post) -> tuple[float, Reply | Failure]:
     """The proxy takes the connection and says nothing, to this one or to anybody."""
     what = "no tunnel through the proxy proxy.internal:3128 in time, which answers nobody"
@@ -130,22 +113,28 @@ async def test_silence_at_connect_costs_a_receiver_nothing_for_five_minutes():
     assert world.accepted("s0") == 1
 
 
-@virtual
-async def test_a_proxy_that_is_silent_for_all_is_held_for_as_an_outage_and_bills_nobody():
-    world = started(*map(through, IDS))
-    world.fill(1)
-    await asyncio.sleep(2)
-    everybody(world, silent_at_connect)
-    world.fill(100)
-    await asyncio.sleep(600)
+@pytest.mark.parametrize(("failing", "for_s"), [(no_tunnel, 60), (silent_at_connect, 600)])
+def test_a_proxy_that_is_cut_off_from_many_or_silent_for_all_is_held_for_as_an_outage_and_bills_nobody(
+    failing: Behaviour, for_s: int
+):
+    @virtual
+    async def scenario() -> None:
+        world = started(*map(through, IDS))
+        world.fill(1)
+        await asyncio.sleep(2)
+        everybody(world, failing)
+        world.fill(100)
+        await asyncio.sleep(for_s)
 
-    assert world.worker.dispatcher.outage_reason == "unreachable"
-    assert attempts_told(world) == 0
-    everybody(world, replies(200))
-    await asyncio.sleep(60)
+        assert world.worker.dispatcher.outage_reason == "unreachable"
+        assert attempts_told(world) == 0
+        everybody(world, replies(200))
+        await asyncio.sleep(60)
 
-    assert world.worker.held() == {}
-    assert {world.accepted(id_) for id_ in IDS} == {101}
+        assert world.worker.held() == {}
+        assert {world.accepted(id_) for id_ in IDS} == {101}
+
+    scenario()
 
 
 @pytest.mark.parametrize("failing", [no_tunnel, silent_at_connect])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def view(team: Team, *ids: str, **changes: object) -> None:
         world.worker.view([subscription(id_, **changes) for id_ in ids], TIERS_MS)
 
 
-async def having_learnt(workers: int, behaviour: Behaviour, **changes: object) -> Team:
+async def having_learnt(workers: int, behaviour: Behaviour, **changes: Any) -> Team:  # Any: see there
     """So many workers that know what one of them has learnt of an endpoint that behaves so."""
     team = await Team.of(workers, **changes)
     team.behave("a", behaviour)

@@ -15,6 +15,7 @@ from tests.support.own_faults import (
     PROXY,
     attempts_told,
     everybody,
+    held,
     no_descriptor,
     no_tunnel,
     not_admitted,
@@ -40,10 +41,7 @@ async def breaks(_: Endpoint, timeout_ms: int) -> Failure | None:
 def test_without_descriptors_nothing_is_written_nor_counted_however_long_it_lasts(ids: list[str]):
     @virtual
     async def scenario() -> None:
-        world = started(*map(subscription, ids))
-        everybody(world, no_descriptor)
-        world.fill(2_000)
-        await asyncio.sleep(3_600)
+        world = await held(*map(subscription, ids), fault=no_descriptor, records=2_000, for_s=3_600)
 
         accounts = world.worker.accounts
         assert accounts.to_tiers.total() == 0
@@ -63,10 +61,7 @@ def test_without_descriptors_nothing_is_written_nor_counted_however_long_it_last
 
 @virtual
 async def test_the_hold_is_told_with_its_cure_and_so_is_its_end():
-    world = started(*map(subscription, IDS))
-    everybody(world, no_descriptor)
-    world.fill(10)
-    await asyncio.sleep(2)
+    world = await held(*map(subscription, IDS), fault=no_descriptor)
 
     [what, why] = next(iter(world.worker.held().items()))
     assert what == "sending"
@@ -82,10 +77,7 @@ async def test_the_hold_is_told_with_its_cure_and_so_is_its_end():
 
 @virtual
 async def test_the_hold_is_told_as_it_is_now_and_logged_once():
-    world = started(*map(through, IDS))
-    everybody(world, proxy_down)
-    world.fill(10)
-    await asyncio.sleep(10)
+    world = await held(*map(through, IDS), fault=proxy_down, for_s=10)
     assert "does not answer" in world.worker.held()["sending"]
 
     everybody(world, not_admitted)
@@ -98,10 +90,7 @@ async def test_the_hold_is_told_as_it_is_now_and_logged_once():
 
 @virtual
 async def test_a_few_hosts_are_probed_every_five_seconds_and_all_in_turn():
-    world = started(*map(subscription, IDS))
-    everybody(world, no_descriptor)
-    world.fill(10)
-    await asyncio.sleep(2)
+    world = await held(*map(subscription, IDS), fault=no_descriptor)
     world.sender.reached.clear()
     posts = len(world.sender.posts)
 
@@ -114,11 +103,7 @@ async def test_a_few_hosts_are_probed_every_five_seconds_and_all_in_turn():
 
 @virtual
 async def test_a_probe_that_finds_a_receiver_dead_ends_the_hold_too():
-    world = started(*map(subscription, IDS))
-    everybody(world, no_descriptor)
-    world.fill(10)
-    await asyncio.sleep(2)
-    assert world.worker.held()
+    world = await held(*map(subscription, IDS), fault=no_descriptor)
 
     everybody(world, refused)
     await asyncio.sleep(6)
@@ -192,6 +177,7 @@ async def test_the_lanes_of_a_dead_proxy_are_probed_by_few_connections():
         world.behave(id_, proxy_down)
     world.fill(100)
     await asyncio.sleep(10)
+    assert resting(world) == set(IDS[:9])
     world.sender.reached.clear()
     before = world.worker.accounts.attempts["proxy"]
 
@@ -203,10 +189,9 @@ async def test_the_lanes_of_a_dead_proxy_are_probed_by_few_connections():
 
 @virtual
 async def test_intake_holds_while_the_proxy_that_everybody_uses_is_down():
-    world = started(*map(through, IDS), subscription("paused", paused=True))
-    everybody(world, proxy_down)
-    world.fill(2_000)
-    await asyncio.sleep(3_600)
+    world = await held(
+        *map(through, IDS), subscription("paused", paused=True), fault=proxy_down, records=2_000, for_s=3_600
+    )
 
     assert world.worker.dispatcher.outage_reason == "proxy"
     assert world.worker.accounts.to_tiers.total() <= 400  # what is parked goes by a detour
@@ -233,10 +218,7 @@ async def test_a_proxy_that_fails_for_one_receiver_stops_nobody_else():
 
 @virtual
 async def test_the_rest_of_a_way_ends_when_its_proxy_answers_whatever_it_says():
-    world = started(*map(through, IDS[:3]))
-    everybody(world, proxy_down)
-    world.fill(10)
-    await asyncio.sleep(3_600)
+    world = await held(*map(through, IDS[:3]), fault=proxy_down, for_s=3_600)
     assert world.worker.dispatcher.outage_reason == "proxy"
     assert attempts_told(world) == 0
 
@@ -249,10 +231,7 @@ async def test_the_rest_of_a_way_ends_when_its_proxy_answers_whatever_it_says():
 
 @virtual
 async def test_the_first_probe_that_comes_about_ends_the_rest_of_all_by_its_way():
-    world = started(*map(through, IDS[:3]))
-    everybody(world, proxy_down)
-    world.fill(10)
-    await asyncio.sleep(10)
+    world = await held(*map(through, IDS[:3]), fault=proxy_down, for_s=10)
     before = posts_to(world, "s0")
 
     everybody(world, replies(200))
@@ -280,10 +259,7 @@ async def test_what_is_new_while_its_way_rests_rests_with_it():
 
 @virtual
 async def test_what_one_lacks_that_rests_with_its_way_is_not_said_of_the_others():
-    world = started(*map(through, IDS))
-    everybody(world, proxy_down)
-    world.fill(1)
-    await asyncio.sleep(2)
+    world = await held(*map(through, IDS), fault=proxy_down, records=1)
     late = [f"late{n}" for n in range(10)]
     world.worker.view([*map(through, IDS), *map(through, late)], [5_000, 30_000, 300_000])
     for id_ in late:
@@ -296,11 +272,7 @@ async def test_what_one_lacks_that_rests_with_its_way_is_not_said_of_the_others(
 
 @virtual
 async def test_a_proxy_that_nobody_uses_any_more_is_forgotten():
-    world = started(*map(through, IDS))
-    everybody(world, proxy_down)
-    world.fill(50)
-    await asyncio.sleep(10)
-    assert world.worker.held()
+    world = await held(*map(through, IDS), fault=proxy_down, records=50, for_s=10)
 
     everybody(world, replies(200))
     world.worker.view([*map(subscription, IDS)], [5_000, 30_000, 300_000])
@@ -329,11 +301,7 @@ async def test_nobody_to_be_probed_is_nobody_to_wait_for():
 
 @virtual
 async def test_a_partition_that_leaves_during_the_hold_leaves_in_time_and_loses_nothing():
-    world = started(*map(subscription, IDS))
-    everybody(world, no_descriptor)
-    world.fill(30)
-    await asyncio.sleep(10)
-    assert world.worker.held()
+    world = await held(*map(subscription, IDS), fault=no_descriptor, records=30, for_s=10)
 
     await world.source.revoke(POSTS, budget_ms=10_000)
     everybody(world, replies(200))
@@ -347,10 +315,7 @@ async def test_a_partition_that_leaves_during_the_hold_leaves_in_time_and_loses_
 
 @virtual
 async def test_a_stop_during_the_hold_ends_in_time_and_loses_nothing():
-    world = started(*map(subscription, IDS))
-    everybody(world, no_descriptor)
-    world.fill(30)
-    await asyncio.sleep(10)
+    world = await held(*map(subscription, IDS), fault=no_descriptor, records=30, for_s=10)
 
     begun_s = asyncio.get_running_loop().time()
     await world.worker.stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from connector.core.headers import Decoded, decode
 from connector.core.outcome import Failure, Reply
 from connector.core.subscription import Egress, Subscription
@@ -40,6 +42,16 @@ def started(*subscriptions: Subscription) -> World:
 def everybody(world: World, behaviour: Behaviour) -> None:
     for id_ in IDS:
         world.behave(id_, behaviour)
+
+
+async def held(*subscriptions: Subscription, fault: Behaviour, records: int = 10, for_s: int = 2) -> World:
+    """A world that holds because nobody can be sent to, so long after so many records have come."""
+    world = started(*subscriptions)
+    everybody(world, fault)
+    world.fill(records)
+    await asyncio.sleep(for_s)
+    assert world.worker.held()
+    return world
 
 
 def attempts_told(world: World) -> int:
