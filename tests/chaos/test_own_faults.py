@@ -246,7 +246,9 @@ class Monitoring:
         return answer.status, answer.read().decode()
 
     def metric(self, name: str, **labels: str) -> float:
-        return Scrape.of(self.get("/metrics")[1]).sum(name, **labels)
+        status, text = self.get("/metrics")
+        assert status == 200
+        return Scrape.of(text).sum(name, **labels)
 
     def close(self) -> None:
         self._connection.close()

@@ -6,16 +6,20 @@ import base64
 import hashlib
 import hmac
 import http.client
+import json
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from deploy.testbed import KafkaCluster
 from tests.support.checker import Rule, Verdict, check
+from tests.support.connector_process import ConnectorProcess
 from tests.support.fault_proxy import FaultProxy
+from tests.support.metrics import Scrape
 from tests.support.names import Names
 from tests.support.receiver import Attempt, Behaviour, Receiver, Seen, Signature
 
@@ -208,6 +212,46 @@ def test_the_checker_finds_every_record_accepted_and_asks_only_who_wants_it(
 
     assert verdict == Verdict(records=2, deliveries=3, accepted=3)
     assert verdict.is_whole
+
+
+# ── the metrics ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_metric_without_samples_is_nought() -> None:
+    scrape = Scrape.of("webhook_connector_ready 1.0\n")
+
+    assert scrape.sum("deliveries_dead_total", reason="exhausted") == 0
+
+
+def test_a_metric_that_does_not_exist_is_not_nought() -> None:
+    scrape = Scrape.of("webhook_connector_ready 1.0\n")
+
+    with pytest.raises(AssertionError, match="there is no metric deliveries_deceased_total"):
+        scrape.sum("deliveries_deceased_total")
+
+
+def test_a_label_that_a_metric_does_not_have_is_not_nought() -> None:
+    scrape = Scrape.of("webhook_connector_ready 1.0\n")
+
+    with pytest.raises(AssertionError, match="deliveries_dead_total has no label cause"):
+        scrape.sum("deliveries_dead_total", cause="exhausted")
+
+
+def test_an_empty_page_is_no_scrape() -> None:
+    with pytest.raises(AssertionError, match="this page has no samples"):
+        Scrape.of("")
+
+
+def test_a_page_that_fails_or_does_not_answer_is_asked_again(receiver: Receiver, tmp_path: Path) -> None:
+    listening = {"event": "listening", "port": receiver.port}
+    (tmp_path / "connector.log").write_text(json.dumps(listening))
+    receiver.behave("/metrics", Behaviour(fails_first=2))
+    receiver.behave("/readyz", Behaviour(fails_first=2, failure_status=-1))
+    connector = ConnectorProcess({}, tmp_path)
+
+    assert (connector.text("/metrics"), connector.text("/readyz")) == ("", "")
+
+    assert receiver.counts("/metrics").requests == receiver.counts("/readyz").requests == 3
 
 
 # ── what the above have in common ───────────────────────────────────────────────────────────────

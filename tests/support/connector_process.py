@@ -170,6 +170,18 @@ class ConnectorProcess:
         except OSError:
             return 0, ""
 
+    def text(self, path: str) -> str:
+        """The text of one of its pages, as soon as it answers with it."""
+        texts: list[str] = []
+
+        def is_answered() -> bool:
+            status, text = self.get(path)
+            texts.append(text)
+            return status == 200
+
+        wait_until(is_answered, f"{path} is answered")
+        return texts[-1]
+
     @property
     def is_ready(self) -> bool:
         return self.get("/readyz")[0] == 200
@@ -179,7 +191,7 @@ class ConnectorProcess:
 
     def scrape(self) -> Scrape:
         """All its metrics now. Fails when the sums that must come out do not."""
-        scrape = Scrape.of(self.get("/metrics")[1])
+        scrape = Scrape.of(self.text("/metrics"))
         assert scrape.problems() == []
         return scrape
 
