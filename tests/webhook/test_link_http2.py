@@ -3,95 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import os
-import ssl
-from collections.abc import Callable
-from pathlib import Path
 
 import h2.config
 import h2.connection
 import h2.events
-import httpcore
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.core.outcome import Failure, Reply
 from connector.webhook.frames import FRAMES_MAX
-from connector.webhook.guard import Guard
-from connector.webhook.link import IDLE_UNREAD_BYTES_MAX, Link, Unprocessed
-from connector.webhook.place import Place
-from connector.webhook.target import parse_target
+from connector.webhook.link import IDLE_UNREAD_BYTES_MAX, Unprocessed
 from connector.webhook.wire import BITE_BYTES, Wire
+from tests.support.http2_link import Server, a_request, link_to_a_server
 from tests.support.http2_receiver import frame
-from tests.support.starved_sender import descriptors_left
 
 PING = frame(6, b"12345678")
 TAKES_NO_REQUEST = frame(4, b"\0\3\0\0\0\0")
 GOAWAY_SOME_TIME = frame(7, b"\x7f\xff\xff\xff\x00\x00\x00\x00")
-TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-class _Server(asyncio.Transport):
-    """The other side of a wire: answers every request with an empty 204, or with these frames and its end."""
-
-    def __init__(self, wire: Wire, frames: bytes | None = None) -> None:
-        super().__init__()
-        self.wire = wire
-        self.frames = frames
-        self.requests = 0
-        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
-        self.h2.initiate_connection()
-        wire.connection_made(self)
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        for event in self.h2.receive_data(bytes(data)):
-            if isinstance(event, h2.events.StreamEnded):
-                self.requests += 1
-                if self.frames is not None:
-                    asyncio.get_running_loop().call_soon(self.wire.data_received, self.frames)
-                    asyncio.get_running_loop().call_soon(self.abort)
-                    continue
-                self.h2.send_headers(event.stream_id, [(":status", "204")], end_stream=True)
-        if reply := self.h2.data_to_send():
-            asyncio.get_running_loop().call_soon(self.wire.data_received, reply)
-
-    def abort(self) -> None:
-        asyncio.get_running_loop().call_soon(self.wire.connection_lost, None)
-
-    def is_closing(self) -> bool:
-        return self.wire.has_ended
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-
-def a_link(serve: Callable[[Wire], _Server]) -> tuple[Link, _Server]:
-    target = parse_target("https://partner.example/hook", allow_http=False, guard=Guard())
-    link = Link(Place(target, None, TLS, wants_http2=True), wire := Wire(), is_http2=True)
-    return link, serve(wire)
-
-
-async def link_to_a_server(serve: Callable[[Wire], _Server] = _Server) -> tuple[Link, _Server]:
-    link, server = a_link(serve)
-    assert await link.begin() is None
-    return link, server
-
-
-def a_request(body: bytes = b"{}") -> httpcore.Request:
-    return httpcore.Request(
-        b"POST",
-        "https://partner.example/hook",
-        headers=[(b"Host", b"partner.example"), (b"Content-Length", b"%d" % len(body))],
-        content=body,
-    )
 
 
 async def test_h2_gets_small_bites_and_everybody_else_has_a_turn_between_two() -> None:
     wire = Wire()
-    _Server(wire)
+    Server(wire)
     wire.start_http2(lambda: None)
     turns = 0
 
@@ -188,22 +121,6 @@ async def test_a_request_that_has_not_left_when_the_end_is_announced_may_be_sent
     assert (server.requests, link.is_retired) == (0, True)
 
 
-async def test_a_descriptor_that_is_missing_within_httpcore_is_no_fault_of_the_receiver(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # It looks for an optional module when it first uses a lock, for which Python reads changed directories.
-    monkeypatch.syspath_prepend(tmp_path)
-    importlib.util.find_spec("none_such")
-    begun, _ = await link_to_a_server()
-    other, _ = a_link(_Server)
-
-    with descriptors_left(0):
-        os.utime(tmp_path, (1, 1))
-        failures = [await begun.carry(a_request()), await other.begin()]
-
-    assert [failure.kind for failure in failures if isinstance(failure, Failure)] == ["resources"] * 2
-
-
 SOME_FRAME = st.builds(
     frame,
     st.integers(0, 10),
@@ -217,13 +134,13 @@ SOME_FRAME = st.builds(
 @given(st.lists(SOME_FRAME, max_size=8))
 def test_whatever_the_frames_say_the_request_comes_back(frames: list[bytes]) -> None:
     async def carried() -> object:
-        link, _ = await link_to_a_server(lambda wire: _Server(wire, b"".join(frames)))
+        link, _ = await link_to_a_server(lambda wire: Server(wire, b"".join(frames)))
         return await asyncio.wait_for(link.carry(a_request()), 10)
 
     assert isinstance(asyncio.run(carried()), Reply | Failure | Unprocessed)
 
 
-class _OpensItsWindowOnce(_Server):
+class _OpensItsWindowOnce(Server):
     """Lets two bodies come by one window, and answers both when it has both."""
 
     def __init__(self, wire: Wire) -> None:
