@@ -32,6 +32,15 @@ class TokenBucket:
         self._full_at_ms = 0.0  # full at the start: the first delivery does not wait
         self._set(1.0)
 
+    @property
+    def per_s(self) -> float:
+        """Its share of the rate; 0.0 while it is closed."""
+        return 0.0 if self._full_at_ms == _NEVER_MS else 1_000 / self._interval_ms
+
+    def has_token(self, now_ms: int) -> bool:
+        """Whether :meth:`take` would take one."""
+        return self._full_at_ms - self._slack_ms <= now_ms
+
     def take(self, now_ms: int) -> int:
         """Take a token: 0. Without one: in how many ms to ask again, at least 1."""
         full_at_ms = self._full_at_ms

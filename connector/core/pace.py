@@ -60,6 +60,11 @@ class Pace:
         self.slow_ms = _UNSEEN_MS
         self._drifted_ms = 0
 
+    @property
+    def is_learning(self) -> bool:
+        """Whether the limit doubles with each round trip of a lane that uses it up."""
+        return self._is_growing_fast and self.limit < self._max
+
     def succeeded(self, latency_ms: int, started_ms: int, now_ms: int, *, is_full: bool) -> None:
         """An attempt succeeded. ``is_full`` says that the lane used all of its limit; a limit that nobody
         uses up is proved by nothing and does not grow."""

@@ -58,9 +58,19 @@ class Returns:
             if tier_ms + tolerance_ms(tier_ms) > dry_in_ms:
                 break
             chosen_ms = tier_ms
-        self._count(chosen_ms, now_ms)
         self._dry_ms += 1_000 / per_s
-        return chosen_ms
+        return self.add(chosen_ms, now_ms)
+
+    def add(self, tier_ms: int, now_ms: int) -> int:
+        """One more is to wait in this tier, which is returned."""
+        step_ms = max(tier_ms // STEPS_PER_TIER, 1)
+        due_ms = (now_ms + tier_ms) // step_ms * step_ms
+        due = self._due.setdefault(tier_ms, deque())
+        if due and due[-1][0] == due_ms:
+            due[-1][1] += 1
+        else:
+            due.append([due_ms, 1])
+        return tier_ms
 
     def are_over(self, now_ms: int) -> bool:
         """Whether all of it is back."""
@@ -89,12 +99,3 @@ class Returns:
         else:
             self._next_ms = _NEVER_MS
         self._dry_ms = dry_ms
-
-    def _count(self, tier_ms: int, now_ms: int) -> None:
-        step_ms = max(tier_ms // STEPS_PER_TIER, 1)
-        due_ms = (now_ms + tier_ms) // step_ms * step_ms
-        due = self._due.setdefault(tier_ms, deque())
-        if due and due[-1][0] == due_ms:
-            due[-1][1] += 1
-        else:
-            due.append([due_ms, 1])

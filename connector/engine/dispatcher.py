@@ -221,7 +221,7 @@ class Dispatcher:
         self._exclusion.look()
         overdue_ms = now_ms - self._wait_max_ms
         for lane in self._lanes:
-            if lane.returns is not None:
+            if lane.throughput is not None:
                 lane.forget_returns(now_ms)
             if lane.is_proven and now_ms - lane.proven_ms > PROVEN_MS:
                 lane.is_proven = False

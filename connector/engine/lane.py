@@ -27,6 +27,7 @@ from connector.core.rate import WINDOW_MS, Rate
 from connector.core.record import Record
 from connector.core.returns import Returns
 from connector.core.subscription import Subscription
+from connector.core.throughput import MEASURE_MS, Throughput
 from connector.core.trail import Trail
 from connector.engine.ports import Endpoint
 
@@ -43,8 +44,6 @@ RETRIES_MS = 6_500
 every 5 s, up to a second late, and the lane is not to idle before the next time."""
 RETRIES_MAX = 2_000
 """But no more than that, a tenth of what a process has in hand, unless ``queue_max`` is more."""
-MEASURE_MS = 5_000
-"""For so long a lane that has enough to do is watched before it is known what it makes."""
 SOON_MS = 200
 """What has its turn by then holds nobody up. Half a window is not taken in less."""
 PROVEN_MS = 60_000
@@ -132,8 +131,6 @@ class Lane:
 
     __slots__ = (
         "_is_retrys_turn",
-        "_made_per_s",
-        "_measured",
         "attempts",
         "breaker",
         "bucket",
@@ -161,6 +158,7 @@ class Lane:
         "retries",
         "returns",
         "subscription",
+        "throughput",
         "url_resets",
         "url_since_ms",
     )
@@ -202,8 +200,7 @@ class Lane:
         self.attempts = 0
         self.rate = Rate()  # at which attempts end
         self.returns: Returns | None = None  # what has gone to tiers for want of room, while there is any
-        self._made_per_s = 0.0
-        self._measured = -1, 0  # monotonic: since when it is, and the attempts until then
+        self.throughput: Throughput | None = None  # while it has more to do than it can take
         self._is_retrys_turn = False
 
     def change(
@@ -293,8 +290,8 @@ class Lane:
         """The same for retries."""
         if (bound := self._bound(now_ms)) is not None:
             return bound
-        made = int(self._busy_per_s(now_ms) * RETRIES_MS / 1_000)
-        return max(self.subscription.queue_max, min(made, RETRIES_MAX))
+        per_s = self._watched(now_ms).per_s or self.rate.per_s(now_ms)
+        return max(self.subscription.queue_max, min(int(per_s * RETRIES_MS / 1_000), RETRIES_MAX))
 
     def _bound(self, now_ms: int) -> int | None:
         """What bounds either queue whatever the pace; ``None``: nothing does."""
@@ -306,19 +303,17 @@ class Lane:
             return UNBOUNDED
         return None
 
-    def _busy_per_s(self, now_ms: int) -> float:
-        """How many attempts it makes in a second while it has enough to do: as measured lately, else as many
-        as have ended in the last one. Ask at every look."""
-        since_ms, attempts = self._measured
-        took_ms = now_ms - since_ms
-        if since_ms < self.busy_since_ms:  # it was idle meanwhile
-            self._measured = now_ms, self.attempts
-            if self.returns is None:
-                self._made_per_s = 0.0
-        elif took_ms >= MEASURE_MS and self.busy_since_ms:
-            self._measured = now_ms, self.attempts
-            self._made_per_s = (self.attempts - attempts) * 1_000 / took_ms
-        return self._made_per_s or self.rate.per_s(now_ms)
+    def _watched(self, now_ms: int) -> Throughput:
+        """What it makes while it has enough to do. Ask at every look."""
+        pace = self.pace
+        throughput = self.throughput = self.throughput or Throughput()
+        throughput.look(
+            attempts=self.attempts,
+            busy_since_ms=self.busy_since_ms,
+            is_learning=pace.is_learning and self.in_flight >= pace.limit and not self.has_failed,
+            now_ms=now_ms,
+        )
+        return throughput
 
     def enqueue(self, delivery: Delivery, now_ms: int) -> bool:
         """Let ``delivery`` wait here; false, and nothing has changed, when there is no room."""
@@ -479,19 +474,22 @@ class Lane:
         """The tier for one more that there is no room for here; ``None`` when nothing moves."""
         if self.host.is_at_rest or self.is_stalled(now_ms):
             return None
-        per_s = self._busy_per_s(now_ms)
-        if not per_s:
+        per_s = self._watched(now_ms).expected_per_s(self.rate, self.bucket, now_ms)
+        if per_s == 0:
             return fit(STILL_MS, tiers)
+        returns = self.returns = self.returns or Returns()
+        if per_s is None:
+            return returns.add(fit(MEASURE_MS, tiers), now_ms)  # it is back when that is known
         # What is still here without room goes the same way.
         waiting = min(len(self.queue), self.room(now_ms)) + min(len(self.retries), self.retry_room(now_ms))
-        if self.returns is None:
-            self.returns = Returns()
-        return self.returns.take_tier(tiers, waiting=waiting, per_s=per_s, now_ms=now_ms)
+        return returns.take_tier(tiers, waiting=waiting, per_s=per_s, now_ms=now_ms)
 
     def forget_returns(self, now_ms: int) -> None:
-        """Once all of it is back."""
+        """Once all of it is back; and what it makes once it has nothing to do."""
         if self.returns is not None and self.returns.are_over(now_ms):
             self.returns = None
+        if self.returns is None and not self.busy_since_ms:
+            self.throughput = None
 
 
 def _bucket(subscription: Subscription) -> TokenBucket | None:

@@ -54,6 +54,18 @@ def test_a_burst_is_a_tenth_of_a_second_by_default() -> None:
     assert [bucket.take(0) for _ in range(11)] == [0] * 10 + [10]
 
 
+def test_its_share_of_the_rate_can_be_asked_for_and_whether_there_is_a_token() -> None:
+    bucket = TokenBucket(4)
+    assert (bucket.per_s, bucket.has_token(0)) == (4.0, True)
+
+    bucket.take(0)
+    assert [bucket.has_token(now_ms) for now_ms in (0, 249, 250)] == [False, False, True]
+    bucket.share(0.5, 250)
+    assert (bucket.per_s, bucket.has_token(250)) == (2.0, True)
+    bucket.share(0, 250)
+    assert (bucket.per_s, bucket.has_token(1 << 40)) == (0.0, False)
+
+
 def test_a_burst_may_be_chosen() -> None:
     bucket = TokenBucket(2, burst=4)
 

@@ -47,6 +47,18 @@ def test_it_grows_with_every_success_until_the_first_cut() -> None:
     assert pace.limit == 7
 
 
+def test_it_is_learning_until_the_first_cut_or_its_maximum_and_again_after_a_restart() -> None:
+    pace, cut = at(8, max_=10), at(8, max_=10)
+    assert pace.is_learning
+
+    succeed(pace, 2)
+    cut.failed(1_000, 1_001)
+    assert not pace.is_learning
+    assert not cut.is_learning
+    pace.restart()
+    assert pace.is_learning
+
+
 def test_a_limit_that_is_not_used_up_does_not_grow() -> None:
     pace = Pace(100)
 

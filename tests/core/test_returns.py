@@ -57,6 +57,13 @@ def test_a_lone_tier_takes_all() -> None:
     assert Returns().take_tier((7_200_000,), waiting=0, per_s=10, now_ms=0) == 7_200_000
 
 
+def test_what_was_sent_to_a_tier_without_a_pace_comes_back_too() -> None:
+    returns = Returns()
+
+    assert [returns.add(30_000, now_ms=0) for _ in range(500)] == [30_000] * 500
+    assert took(returns, 100, waiting=310) == {30_000: 100}  # dry at 31 s, but for those that are back at 30
+
+
 def test_it_is_over_when_all_is_back() -> None:
     returns = Returns()
     took(returns, 1)

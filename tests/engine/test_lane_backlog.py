@@ -11,10 +11,10 @@ from connector.core.breaker import BreakerRules
 from connector.core.dialect import DEFAULT_LADDER_MS
 from connector.core.ladder import tiers_of
 from connector.core.subscription import Subscription
-from connector.core.topic_names import parked_topic
+from connector.core.topic_names import parked_topic, tier_topic
 from tests.support.fake_kafka import PREFIX
 from tests.support.virtual_time import run_virtual, virtual
-from tests.support.world import Post, World, limits, replies, subscription
+from tests.support.world import POSTS, Post, World, limits, partitions_of, replies, subscription
 
 SHORT_LADDER_MS = (5_000, 30_000, 120_000, 300_000)
 LADDERS = pytest.mark.parametrize("ladder_ms", [DEFAULT_LADDER_MS, SHORT_LADDER_MS], ids=["default", "short"])
@@ -26,8 +26,8 @@ def limited(ladder_ms: tuple[int, ...], **changes: object) -> Subscription:
     return subscription("a", **(settings | changes))
 
 
-def begun(*subscriptions: Subscription) -> World:
-    """With what the settings say by default."""
+def begun(*subscriptions: Subscription, partitions: int = 1) -> World:
+    """With what the settings say by default, but for the partitions of each topic."""
     world = World.new(
         limits=limits(
             dispatch={"in_flight_max": 2_048, "host_in_flight_max": 256, "in_hand_max": 20_000},
@@ -37,7 +37,12 @@ def begun(*subscriptions: Subscription) -> World:
         )
     )
     world.cluster.partitions[parked_topic(PREFIX)] = 3
-    world.start(subscriptions, tiers=tiers_of(subscriptions))
+    tiers = tiers_of(subscriptions)
+    for topic in (POSTS.topic, *(tier_topic(PREFIX, tier_ms) for tier_ms in tiers)):
+        world.cluster.partitions[topic] = partitions
+    world.start(
+        subscriptions, partitions_of(POSTS.topic, partitions), tiers=tiers, tier_partitions=partitions
+    )
     return world
 
 
@@ -145,3 +150,35 @@ async def test_more_than_a_lane_takes_for_good_goes_to_ever_longer_tiers() -> No
     assert world.accepted("a") >= 0.95 * 6_000
     assert letters_per_delivery(world) <= 3
     assert world.worker.accounts.to_tiers[300_000] > 0
+
+
+@pytest.mark.parametrize(
+    ("in_flight_max", "after_s", "within_s"), [(16, 0.6, 130), (64, 1, 65), (16, 0.05, 20)]
+)
+def test_a_lane_that_still_learns_its_pace_gets_its_backlog_back_as_soon_as_it_knows(
+    in_flight_max: int, after_s: float, within_s: float
+) -> None:
+    async def scenario() -> None:
+        one = limited(DEFAULT_LADDER_MS, rate_per_s=None, in_flight_max=in_flight_max)
+        world = begun(one, partitions=6)
+        world.behave("a", replies(200, after_s=after_s))
+
+        for n in range(3_000):
+            world.cluster.append("post.created", b"1", key=b"%d" % n)
+        await asyncio.sleep(within_s)
+
+        assert len(posts_to_a(world)) == 3_000
+        assert letters_per_delivery(world) <= 4.5
+
+    run_virtual(scenario)
+
+
+@virtual
+async def test_the_backlog_of_a_lane_that_makes_one_in_20_s_is_not_written_again_every_half_minute() -> None:
+    one = limited(DEFAULT_LADDER_MS, rate_per_s=0.05)
+    world = await with_parked(one, limited(DEFAULT_LADDER_MS, rate_per_s=0.05, paused=True), 200)
+
+    await asyncio.sleep(4_200)
+
+    assert len(posts_to_a(world)) == 200
+    assert letters_per_delivery(world) <= 9

@@ -187,12 +187,50 @@ def test_what_a_lane_makes_is_measured_while_it_has_enough_to_do():
 
 
 def test_what_has_no_room_takes_the_longest_tier_from_which_it_is_back_in_time():
-    slow = busy(per_s=10, queue_max=100)
-    enqueue(slow, 100, now_ms=6_000)
+    slow = lane(queue_max=100)
+    enqueue(slow, 100, now_ms=4_000)
+    slow.retry_room(5_000)
+    slow.attempts += 50
 
-    taken = [slow.take_tier(TIERS, 6_000) for _ in range(1_200)]
+    taken = [slow.take_tier(TIERS, 10_000) for _ in range(1_200)]
 
     assert taken == [5_000] * 215 + [30_000] * 945 + [120_000] * 40
+
+
+def test_what_has_no_room_is_back_when_it_is_known_what_the_lane_makes():
+    learning = busy(per_s=4, queue_max=100)
+    enqueue(learning, 100, now_ms=6_000)
+
+    assert [learning.take_tier((1_000, *TIERS), 6_000) for _ in range(1_200)] == [5_000] * 1_200
+    assert learning.returns is not None
+
+
+def test_what_was_learnt_of_a_pace_holds_no_longer_while_another_is_learnt():
+    known = lane(queue_max=100)
+    enqueue(known, 100, now_ms=4_000)
+    known.retry_room(5_000)
+    known.attempts += 50
+    succeeded(known, 10_000)
+    assert [known.take_tier(TIERS, 10_000) for _ in range(216)] == [5_000] * 215 + [30_000]
+
+    known.forget(10_000)
+    known.in_flight = 1  # all that it has room for
+
+    assert known.take_tier(TIERS, 10_100) == 5_000
+
+
+def test_what_a_lane_makes_is_remembered_until_it_has_nothing_to_do_here_and_nothing_elsewhere():
+    slow = busy(per_s=10)
+    assert slow.throughput is None
+    slow.take_tier(TIERS, 6_000)
+    enqueue(slow, 1, now_ms=7_000)
+    measured = slow.throughput
+
+    slow.forget_returns(11_000)
+    assert slow.throughput is measured is not None
+    slow.next()
+    slow.forget_returns(11_250)
+    assert slow.throughput is None
 
 
 def test_what_has_no_room_waits_half_a_minute_where_nothing_moves_yet():

@@ -239,6 +239,35 @@ async def test_a_slow_answer_of_an_endpoint_that_works_is_not_given_up_for_its_s
 
 
 @virtual
+async def test_an_answer_of_a_doubtful_endpoint_is_waited_for_where_others_hold_up_the_window_more():
+    world = World.new(limits=limits(flow={"window_records_max": 2_000}, dispatch={"in_hand_max": 2_000}))
+    world.decoder.outcomes[b"odd"] = Event("odd.one", "odd", 0, 3, b"1")
+    world.decoder.outcomes[b"slow"] = Event("slow.one", "slow", 0, 3, b"1")
+    world.behave("odd", replies(503))
+    world.start(
+        [
+            subscription("odd", events=("odd.one",)),
+            subscription("slow", events=("slow.one",), rate_per_s=10.0, queue_max=1_000),
+            subscription("well", events=("post.created",), in_flight_max=200),
+        ]
+    )
+    await asyncio.sleep(4)
+    world.cluster.append("post.created", b"odd")
+    await asyncio.sleep(1)
+
+    world.behave("odd", replies(200, after_s=0.3))
+    world.cluster.append("post.created", b"odd")
+    for _ in range(600):
+        world.cluster.append("post.created", b"slow")
+        world.fill(2)
+    await asyncio.sleep(0.9)
+
+    assert world.accepted("well") == 1_200
+    assert world.accepted("odd") == 1
+    assert world.worker.accounts.diverted["head of line"] == 0
+
+
+@virtual
 async def test_what_was_done_before_a_restart_has_overtaken_nobody():
     world = World.new(limits=limits(flow={"window_records_max": 1_000}))
     world.behave("slow", hangs)

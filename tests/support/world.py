@@ -37,6 +37,11 @@ from tests.support.virtual_time import VirtualClock
 POSTS = TopicPartition("post.created", 0)
 
 
+def partitions_of(topic: str, count: int) -> list[TopicPartition]:
+    """All of a topic that has so many."""
+    return [TopicPartition(topic, number) for number in range(count)]
+
+
 @dataclass
 class Log:
     """Keeps what was said."""
@@ -203,9 +208,7 @@ def subscription(id_: str, **changes: Any) -> Subscription:
 LIMITS = WorkerLimits(
     flow=FlowLimits(window_records_max=1_000, window_bytes_max=1_000_000),
     tier_flow=FlowLimits(window_records_max=1_000, window_bytes_max=1_000_000),
-    dispatch=DispatchLimits(
-        in_flight_max=200, host_in_flight_max=100, in_hand_max=400, wait_max_ms=5_000
-    ),
+    dispatch=DispatchLimits(in_flight_max=200, host_in_flight_max=100, in_hand_max=400, wait_max_ms=5_000),
     breaker=BreakerRules(failures_to_open=0),
     disable=DisableRules(),
     commit_interval_ms=1_000,
@@ -279,14 +282,16 @@ class World:
         tps: Sequence[TopicPartition] = (POSTS,),
         *,
         tiers: Sequence[int] = (),
+        tier_partitions: int = 1,
     ) -> None:
-        """Start with these source partitions, and one partition of each of these tiers, by default of every
-        one that the ladders name."""
+        """Start with these source partitions, and so many of each of these tiers, by default of every one
+        that the ladders name."""
         tiers = tiers or sorted({delay for one in subscriptions for delay in one.ladder_ms}) or [30_000]
         self.worker.view(subscriptions, tiers)
         self.worker.start()
         self.source.assign(*tps)
-        self.tier_source.assign(*(TopicPartition(tier_topic(PREFIX, tier), 0) for tier in tiers))
+        for tier in tiers:
+            self.tier_source.assign(*partitions_of(tier_topic(PREFIX, tier), tier_partitions))
 
     def fill(self, count: int, topic: str = "post.created") -> None:
         """Append so many events, all alike."""
