@@ -63,16 +63,22 @@ class HandingOver:
         self._divert_queued(leaving, self._lanes, why)
         self._abandon([one for one in self._places.flying if one.ticket in leaving], why)
 
-    def overtake(self, tickets: Collection[Ticket], why: str, now_ms: int) -> None:
-        """The same of those to an endpoint that failed last, without a recent success; of the others divert
-        what is queued, was never tried, and will not have its turn soon after ``now_ms`` (monotonic)."""
+    def divert_overtaken(self, tickets: Collection[Ticket], why: str, now_ms: int) -> None:
+        """Divert what is queued of these for an endpoint that failed last, without a recent success; of what
+        is queued for others, what was never tried and will not have its turn soon after ``now_ms``
+        (monotonic)."""
         leaving = set(tickets)
         self._divert_queued(leaving, (lane for lane in self._lanes if lane.is_suspect), why)
         for lane in self._lanes:
             if lane.queue and not lane.is_suspect:
                 late = {one for one in lane.late(now_ms) if one.ticket in leaving}
-                for delivery in self._places.take_out(lane, late.__contains__):
-                    self._leave.make_room(delivery, why)
+                if late:
+                    for delivery in self._places.take_out(lane, late.__contains__):
+                        self._leave.make_room(delivery, why)
+
+    def abandon_suspects(self, tickets: Collection[Ticket], why: str) -> None:
+        """Divert what is in flight of these to an endpoint that failed last, without a recent success."""
+        leaving = set(tickets)
         flying = [one for one in self._places.flying if one.ticket in leaving and one.lane.is_suspect]
         self._abandon(flying, why)
 

@@ -1,11 +1,12 @@
 """The head-of-line rule: a partition is not held up by a few of its records.
 
-When a window is nearly full, and most of its older half is settled, the rest has been overtaken by hundreds
-of others. Before those have to wait, it is diverted: what is queued or in flight for an endpoint that failed
-last and accepted nothing lately, and what is queued for any other and will not have its turn soon. A
-partition whose window is full and stays so is paused, so that the others go on, and what is queued of its
-records is diverted; all of it, which may send something twice, when it is held up by few or the patience is
-over.
+When a window is nearly full, and at least half of its older half is settled, the rest has been *overtaken*
+by hundreds of others. Before those have to wait, it is diverted: what is queued for an endpoint that failed
+last and accepted nothing lately, and what is queued for any other and will not have its turn soon. What is
+in flight for the former is diverted too, which may send it twice, when no more than a few records are in
+the way. A partition whose window is full and stays so is paused, so that the others go on, and what is
+queued of its records is diverted; all of it, which may send something twice, when it is held up by few or
+the patience is over.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from connector.core.ledger import Ticket
 from connector.engine.flow import Flow, FlowLimits
 
 FEW = 20
-"""One of so many records of a full window may be open: then the others wait for these few."""
+"""One of so many records of a window may be in the way: then the others wait for these few."""
 OVERTAKE_EVERY_MS = 100
 """In which a busy partition takes what is left of its window. All partitions are looked at together: to find
 what waits of their records takes a look at every lane."""
@@ -36,9 +37,14 @@ class Relief(Protocol):
     def abandon(self, tickets: Collection[Ticket], why: str) -> None:
         """Divert whatever of these records is queued or in flight; their POSTs go on unheeded."""
 
-    def overtake(self, tickets: Collection[Ticket], why: str, now_ms: int) -> None:
-        """The same of those to an endpoint that failed last, without a recent success; of the others divert
-        what is queued, was never tried, and will not have its turn soon after ``now_ms`` (monotonic)."""
+    def divert_overtaken(self, tickets: Collection[Ticket], why: str, now_ms: int) -> None:
+        """Divert what is queued of these for an endpoint that failed last, without a recent success; of what
+        is queued for others, what was never tried and will not have its turn soon after ``now_ms``
+        (monotonic)."""
+
+    def abandon_suspects(self, tickets: Collection[Ticket], why: str) -> None:
+        """Divert what is in flight of these to an endpoint that failed last, without a recent success; their
+        POSTs go on unheeded."""
 
 
 class HeadOfLine:
@@ -55,11 +61,20 @@ class HeadOfLine:
         return now_ms >= self._looks_ms
 
     def overtake(self, flows: Iterable[Flow], now_ms: int) -> None:
-        """Divert the few that windows which are nearly full of records will soon wait for."""
+        """Divert what windows that are nearly full of records will soon wait for."""
         self._looks_ms = now_ms + OVERTAKE_EVERY_MS
-        pressed = (flow.ledger for flow in flows if flow.ledger.window >= self._nearly_full)
-        if stragglers := [ticket for ledger in pressed for ticket in ledger.stragglers()]:
-            self._relief.overtake(stragglers, _WHY, now_ms)
+        overtaken: list[Ticket] = []
+        few: list[Ticket] = []
+        for flow in flows:
+            if flow.ledger.window >= self._nearly_full:
+                stragglers = flow.ledger.stragglers()
+                overtaken += stragglers
+                if len(stragglers) * FEW <= flow.ledger.window:
+                    few += stragglers
+        if overtaken:
+            self._relief.divert_overtaken(overtaken, _WHY, now_ms)
+        if few:
+            self._relief.abandon_suspects(few, _WHY)
 
     def stuck(self, flows: Iterable[Flow]) -> list[Flow]:
         """Look, and relieve the flows whose windows stay as they are. Which of them are to be paused."""

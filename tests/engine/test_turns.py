@@ -32,7 +32,9 @@ class Given:
 
     def abandon(self, tickets: Collection[Ticket], why: str) -> None: ...
 
-    def overtake(self, tickets: Collection[Ticket], why: str, now_ms: int) -> None:
+    def abandon_suspects(self, tickets: Collection[Ticket], why: str) -> None: ...
+
+    def divert_overtaken(self, tickets: Collection[Ticket], why: str, now_ms: int) -> None:
         self.up += [ticket.offset for ticket in tickets]
 
 
