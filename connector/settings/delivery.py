@@ -190,7 +190,7 @@ class GuardSettings(Declared):
         default=(),
         max_length=100,
         description="Networks that may be sent to although they are not public, such as 10.1.0.0/16, for "
-        "receivers inside the house.",
+        "receivers inside the house. The name localhost usually means both 127.0.0.0/8 and ::1/128.",
     )
     forbid_networks: Annotated[tuple[_Network, ...], Commas] = Field(
         default=(),
