@@ -50,7 +50,8 @@ class Subscription:
 
     ``events`` are patterns (:mod:`connector.core.matching`). ``ladder_ms`` are the delays before
     each further try; its length plus one is the number of attempts. ``in_flight_max`` bounds the
-    POSTs under way to this endpoint, ``queue_max`` the deliveries waiting for one of them.
+    POSTs under way to this endpoint, ``queue_max`` the fresh deliveries waiting for one of
+    them, and as many retries.
     ``max_age_ms`` counts from the first attempt; past it a failed delivery is ``expired``.
     ``final_statuses`` are replies that no retry helps. ``rate_per_s`` bounds the POSTs that start, of all
     workers together; ``None``: no bound.
