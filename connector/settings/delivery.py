@@ -46,9 +46,9 @@ class LaneSettings(Declared):
         default=200,
         ge=1,
         le=1_000_000,
-        description="Fresh deliveries that may wait for such a place, and as many retries besides; more go to "
-        "a retry topic. A fast endpoint gets what it makes in a second instead, and of retries what it makes "
-        "in 6.5 s, up to 2,000, if that is more.",
+        description="Fresh deliveries that may wait for such a place, and as many retries besides; more go "
+        "to a retry topic. A fast endpoint gets what it makes in a second instead, and of retries what it "
+        "makes in 6.5 s, up to 2,000, if that is more.",
     )
 
 

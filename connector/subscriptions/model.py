@@ -69,8 +69,8 @@ class LimitsDeclared(Declared):
     )
     queue: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         default=None,
-        description="Fresh deliveries that may wait for such a place, and as many retries besides; more go to "
-        "a retry topic.",
+        description="Fresh deliveries that may wait for such a place, and as many retries besides; more go "
+        "to a retry topic.",
     )
     rate_per_s: Annotated[float, Field(strict=True, ge=0.001, le=100_000)] | None = Field(
         default=None, description="POSTs that start per second, of all workers together; no bound by default."
