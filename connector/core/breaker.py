@@ -118,7 +118,7 @@ class Breaker:
     next one where none is. ``failures`` counts those in a row. ``why`` names what shut it: an error class
     or :data:`RETRY_AFTER`; empty when closed. ``opened_ms`` is when it was last shut, -1 for never.
 
-    Half-open has one probe, and nothing passes before ``until_ms``: ``tests/core/test_breaker.py``.
+    Half-open has one probe, and nothing passes before ``until_ms``: ``tests/core/test_breaker_models.py``.
     """
 
     __slots__ = ("_mode", "_rules", "cool_down_ms", "failures", "opened_ms", "state", "until_ms", "why")
