@@ -89,8 +89,14 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once, without a farewell that a hostile receiver could leave unanswered. The
         exchange it carries, if any, is dropped without a word."""
+        self.origin.idle.pop(self, None)
         self.exchange = None
         self._close()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is kept for the next exchange."""
+        return self in self.origin.idle
 
     @property
     def is_closing(self) -> bool:
@@ -121,7 +127,6 @@ class Connection(asyncio.Protocol):
         if exchange is None:
             # Nobody asked: a second reply, or a 408 for having been idle. The next exchange must not
             # take it for its own.
-            self.origin.idle.pop(self, None)
             self.abort()
             return
         try:

@@ -66,6 +66,11 @@ class Link:
             self._http = httpcore.AsyncHTTP11Connection(place.origin, wire)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way."""
+        return not self.riders
+
+    @property
     def has_room(self) -> bool:
         """Whether one more request may be sent over it now."""
         return self.is_usable and self.riders < self.streams_max
@@ -91,6 +96,11 @@ class Link:
     def is_leaving(self) -> bool:
         """Whether the receiver has said that it is about to close. What has not left by then stays."""
         return self._last_stream is not None
+
+    def abort(self) -> None:
+        """Close it at once."""
+        self.is_retired = True
+        self.wire.abort()
 
     async def begin(self) -> Failure | None:
         """Called once, before all else. Returns why nothing can be sent over it, which is closed then, or

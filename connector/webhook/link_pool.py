@@ -1,16 +1,15 @@
 """Links by place, within limits.
 
-Promises: never more links than the limits; none older or longer idle than allowed; who waits is handed in
-turn what there is, so that nobody who comes in between can take it. An HTTP/2 link is shared, so while one
-to a place is being opened as many wait for it as it will carry, rather than open their own.
+Promises: never more links than the limits; who waits is handed in turn what there is, so that nobody who
+comes in between can take it. None is older or longer idle than allowed, which :mod:`connector.webhook.upkeep`
+sees to. An HTTP/2 link is shared, so while one to a place is being opened as many wait for it as it will
+carry, rather than open their own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections import deque
-from collections.abc import Iterator
 from time import monotonic
 from typing import Literal
 from weakref import WeakKeyDictionary
@@ -21,8 +20,7 @@ from connector.webhook.link import Link
 from connector.webhook.link_opener import LinkOpener, Opening
 from connector.webhook.place import Place
 from connector.webhook.room import Room
-
-_REAP_EVERY_S = 1.0
+from connector.webhook.upkeep import Upkeep
 
 _Grant = Link | Literal["may open"] | Failure
 """What one gets whose turn it is: a link, counted among its riders; leave to open one, on room that is taken
@@ -77,17 +75,10 @@ class LinkPool:
     ) -> None:
         self._opener = opener
         self._room = room
-        room.share(self._evict)
+        self._upkeep: Upkeep[Link] = Upkeep(room, life_ms=life_ms, idle_ms=idle_ms)
         self._per_place_max = links_per_place_max
         self._life_s = life_ms / 1000
-        self._idle_s = idle_ms / 1000
         self._shelves: WeakKeyDictionary[Place, _Shelf] = WeakKeyDictionary()
-        self._links: set[Link] = set()
-        # Their room is given back, but they are open until the loop says that they are gone.
-        self._closing: set[Link] = set()
-        self._reaper: asyncio.TimerHandle | None = None
-        self._empty = asyncio.Event()
-        self._empty.set()
 
     async def take(self, place: Place, opening: Opening, *, anew: bool = False) -> Link | Failure:
         """A link with room, counted among whose riders the caller is until it calls :meth:`leave`.
@@ -122,12 +113,7 @@ class LinkPool:
 
     async def close(self) -> None:
         """Close all links; returns when the last is gone."""
-        for link in tuple(self._links):
-            link.wire.abort()
-        await self._empty.wait()
-        if self._reaper is not None:
-            self._reaper.cancel()
-            self._reaper = None
+        await self._upkeep.close()
 
     def is_opening(self, place: Place) -> bool:
         """Whether a link to this place is being opened just now."""
@@ -136,8 +122,8 @@ class LinkPool:
 
     def _alight(self, link: Link) -> None:
         link.riders -= 1
-        if not link.riders and not link.may_idle:
-            self._close(link)
+        if link.is_idle and not link.may_idle:
+            self._upkeep.retire(link)
 
     def _grant(self, shelf: _Shelf, since_s: float) -> _Grant | None:
         """What there is for one whose turn it is; ``None``: it has to wait."""
@@ -162,7 +148,9 @@ class LinkPool:
             if link.used_at_s >= since_s and link.has_room:
                 if now_s - link.opened_at_s < self._life_s:
                     return link
-                self._retire(link)
+                link.is_retired = True
+                if link.is_idle:
+                    self._upkeep.retire(link)
         return None
 
     async def _open(self, place: Place, shelf: _Shelf, opening: Opening) -> Link | Failure:
@@ -183,13 +171,10 @@ class LinkPool:
 
     def _add(self, link: Link, shelf: _Shelf) -> None:
         shelf.links.append(link)
-        self._links.add(link)
-        self._empty.clear()
+        self._upkeep.add(link)
         shelf.streams_max = link.streams_max
         link.limited = lambda: self._limited(link, shelf)
         link.wire.ended = lambda: self._gone(link, shelf)
-        if self._reaper is None:
-            self._schedule_reaper()
 
     def _limited(self, link: Link, shelf: _Shelf) -> None:
         shelf.streams_max = link.streams_max
@@ -197,13 +182,7 @@ class LinkPool:
 
     def _gone(self, link: Link, shelf: _Shelf) -> None:
         shelf.links.remove(link)
-        self._links.discard(link)
-        if link in self._closing:
-            self._closing.remove(link)
-        else:
-            self._room.give_back()
-        if not self._links:
-            self._empty.set()
+        self._upkeep.gone(link)
         self._serve(shelf)
 
     async def _wait(self, shelf: _Shelf, since_s: float, *, has_turn: bool) -> _Grant:
@@ -246,39 +225,3 @@ class LinkPool:
             shelf.openings -= 1
             self._room.give_back()
         self._serve(shelf)
-
-    def _idle(self) -> Iterator[Link]:
-        return (link for link in self._links if not link.riders and link not in self._closing)
-
-    def _evict(self) -> bool:
-        """Close the longest idle sixteenth to make room for another place."""
-        batch = len(self._links) // 16 + 1
-        oldest = heapq.nsmallest(batch, self._idle(), key=lambda link: link.used_at_s)
-        for link in oldest:
-            self._retire(link)
-        return bool(oldest)
-
-    def _reap(self) -> None:
-        now_s = monotonic()
-        for link in list(self._idle()):
-            if now_s - link.used_at_s >= self._idle_s or now_s - link.opened_at_s >= self._life_s:
-                self._retire(link)
-        self._reaper = None
-        if self._links:
-            self._schedule_reaper()
-
-    def _schedule_reaper(self) -> None:
-        self._reaper = asyncio.get_running_loop().call_later(_REAP_EVERY_S, self._reap)
-
-    def _retire(self, link: Link) -> None:
-        link.is_retired = True
-        if not link.riders:
-            self._close(link)
-
-    def _close(self, link: Link) -> None:
-        """Its room comes back now: whoever is told what came of its request may need it before the loop says
-        that it is gone."""
-        if link in self._links and link not in self._closing:
-            self._closing.add(link)
-            self._room.give_back()
-        link.wire.abort()
