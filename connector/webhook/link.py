@@ -20,8 +20,8 @@ import h2.exceptions
 import httpcore
 
 from connector.core.outcome import Failure, Reply
+from connector.webhook.dial import failure_of
 from connector.webhook.http2 import Http2
-from connector.webhook.opener import failure_of
 from connector.webhook.place import Place
 from connector.webhook.proxy import forwarded_failure
 from connector.webhook.reply import REPLY_BYTES_MAX, SNIPPET_BYTES_MAX, with_one_more

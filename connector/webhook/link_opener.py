@@ -12,18 +12,17 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Literal, Protocol
 
 from connector.core.outcome import Failure
-from connector.webhook.guard import Address, Guard
+from connector.webhook.dial import dial, failure_of, resolved, vetted
+from connector.webhook.guard import Guard
 from connector.webhook.link import Link
-from connector.webhook.opener import ADDRESSES_TRIED_MAX, failure_at, failure_of
 from connector.webhook.place import Place, Proxy
 from connector.webhook.proxy import connect_request, tunnel_failure
-from connector.webhook.resolver import LookupFailed, Resolver
+from connector.webhook.resolver import Resolver
 from connector.webhook.target import Target
 from connector.webhook.wire import Wire
 
@@ -66,12 +65,12 @@ class LinkOpener:
         return await link.begin() or link
 
     async def _directly(self, place: Place, deadline_s: float) -> Wire | Failure:
-        addresses = await self._resolved(place.host, place.literal)
+        addresses = await vetted(self._resolver, self._guard, place.host, place.literal)
         if isinstance(addresses, Failure):
             return addresses
-        if place.literal is None and (why := self._guard.first_refusal(addresses)):
-            return Failure("forbidden", f"{place.host} resolves to a forbidden address: {why}")
-        return await _dial(addresses, place.port, deadline_s, str(place), tls=place.tls, name=place.host)
+        return await dial(
+            Wire, addresses, place.port, deadline_s, tls=place.tls, name=place.host, where=str(place)
+        )
 
     async def _through(self, proxy: Proxy, place: Place, opening: Opening) -> Wire | Failure:
         opening.reached("proxy")
@@ -93,49 +92,18 @@ class LinkOpener:
         return failure
 
     async def _to_proxy(self, target: Target, deadline_s: float) -> Wire | Failure:
-        addresses = await self._resolved(target.host, target.literal)
+        addresses = await resolved(self._resolver, target.host, target.literal)
         where = f"the proxy {target.authority}"
         if isinstance(addresses, Failure):
             failure = replace(addresses, detail=f"{where}: {addresses.detail}")
         else:
-            dialled = await _dial(addresses, target.port, deadline_s, where, tls=None, name="")
+            dialled = await dial(
+                Wire, addresses, target.port, deadline_s, tls=None, name=target.host, where=where
+            )
             if isinstance(dialled, Wire):
                 return dialled
             failure = dialled
         return failure if failure.kind == "resources" else replace(failure, kind="proxy")
-
-    async def _resolved(self, host: str, literal: Address | None) -> Sequence[Address] | Failure:
-        if literal is not None:
-            return (literal,)
-        try:
-            return await self._resolver.resolve(host)
-        except LookupFailed as error:
-            return Failure(error.kind, str(error))
-
-
-async def _dial(
-    addresses: Sequence[Address],
-    port: int,
-    deadline_s: float,
-    where: str,
-    *,
-    tls: ssl.SSLContext | None,
-    name: str,
-) -> Wire | Failure:
-    """Connect to the first address that answers; all but the last get an even share of the time left."""
-    addresses = addresses[:ADDRESSES_TRIED_MAX]
-    errors: list[tuple[OSError, Address]] = []
-    for left in range(len(addresses), 0, -1):
-        address = addresses[-left]
-        try:
-            async with asyncio.timeout((deadline_s - monotonic()) / left if left > 1 else None):
-                _, wire = await asyncio.get_running_loop().create_connection(
-                    Wire, str(address), port, ssl=tls, server_hostname=name if tls else None
-                )
-            return wire
-        except OSError as error:  # TimeoutError and ssl.SSLError among them
-            errors.append((error, address))
-    return failure_at(errors, where)
 
 
 async def _tunnel(wire: Wire, proxy: Proxy, place: Place) -> Failure | None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from connector.core.outcome import Failure, Reply
-from connector.webhook.opener import failure_of
+from connector.webhook.dial import failure_of
 from connector.webhook.room import Room
 from connector.webhook.sender import WebhookSender
 from tests.support.posting import LOOPBACK, FixedLookup, kind, post, start

@@ -21,8 +21,8 @@ import uvloop
 from connector.core.outcome import Failure
 from connector.core.subscription import Egress
 from connector.engine.ports import Sender
+from connector.webhook.dial import failure_at
 from connector.webhook.guard import Guard
-from connector.webhook.opener import failure_at
 from connector.webhook.resolver import AresLookup, Lookup
 from connector.webhook.sender import WebhookSender
 from tests.contracts.sender_tls_contract import authority, ca_file, server_tls
