@@ -56,6 +56,12 @@ class _Shelf:
         return (len(self.waiting) or 1) <= self.openings * (self.streams_max - 1)
 
     @property
+    def is_waited_at(self) -> bool:
+        """Whether anybody waits for whatever there is. Those who wait for a new link stand in front, and
+        leave the kept ones to whoever comes."""
+        return bool(self.waiting) and not self.waiting[-1].since_s
+
+    @property
     def claimed(self) -> int:
         return len(self.links) + self.openings
 
@@ -95,7 +101,7 @@ class LinkPool:
         has_turn = anew
         since_s = monotonic() if anew else 0.0
         while True:
-            grant = self._grant(shelf, since_s) if has_turn or not shelf.waiting else None
+            grant = self._grant(shelf, since_s) if has_turn or not shelf.is_waited_at else None
             if grant is None:
                 grant = await self._wait(shelf, since_s, has_turn=has_turn)
             if grant == "may open":

@@ -162,8 +162,8 @@ async def test_who_wants_a_new_link_and_may_share_the_one_being_opened_is_not_ha
 
         opening, sharing = bed.take(anew=True), bed.take(anew=True)
         await asyncio.sleep(0)
-        newcomer = bed.take()  # has those served who wait
+        newcomer = bed.take()  # has those served who wait, and takes what they do not want
 
+        assert await newcomer is kept
         assert await sharing is await opening is not kept
-        await newcomer
         await bed.close()
