@@ -4,13 +4,14 @@ whoever had which answer, and in whatever order. Only an operator's reset ends i
 from __future__ import annotations
 
 import asyncio
+from random import Random
 
 import pytest
 
 from connector.core.disabling import Disabled
 from connector.core.outcome import Reply
 from connector.engine.lane import Lane
-from tests.support.team import Team
+from tests.support.team import TIERS_MS, Team
 from tests.support.virtual_time import run_virtual, virtual
 from tests.support.world import Behaviour, Post, World, replies, subscription
 
@@ -137,7 +138,7 @@ async def test_an_operator_ends_what_a_success_did_not():
     assert len(team.posts()) == 3
 
 
-@pytest.mark.parametrize("ahead_ms", [-400, 400])
+@pytest.mark.parametrize("ahead_ms", [-400, 0, 400])
 def test_an_operator_ends_it_though_a_worker_resets_in_the_same_second(ahead_ms: int):
     async def scenario() -> None:
         team = await Team.of(2)
@@ -149,9 +150,27 @@ def test_an_operator_ends_it_though_a_worker_resets_in_the_same_second(ahead_ms:
         team.worlds[0].worker.knowledge.tell(lanes[0])
         await asyncio.sleep(3)
 
-        assert [(lane.disabled, lane.breaker.state) for lane in lanes] == [(None, "closed")] * 2
+        await team.start(subscription("a"))
+        assert [(lane.disabled, lane.breaker.state) for lane in team.lanes()] == [(None, "closed")] * 3
 
     run_virtual(scenario)
+
+
+@virtual
+async def test_an_operator_who_ended_it_at_one_url_does_not_end_it_at_the_next():
+    team = await Team.of(1)
+    team.reset_by_operator()
+    await asyncio.sleep(1)
+    moved = subscription("a", url="https://new.example/hooks")
+    await team.start(moved)
+    team.behave("new", replies(429, **ASKED))
+    team.fill(1, 1)
+    await asyncio.sleep(2)
+
+    team.worlds[0].worker.view([moved], TIERS_MS)
+    await asyncio.sleep(2)
+
+    assert [lane.breaker.state for lane in team.lanes()] == ["open", "open"]
 
 
 @virtual
@@ -169,3 +188,49 @@ async def test_an_answer_from_before_an_operators_reset_still_tells_when_to_come
     await asyncio.sleep(5)
 
     assert (lane.breaker.state, lane.failures.attempts) == ("open", 0)
+
+
+# ── all of it at once ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("is_reset_at_times", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_however_news_of_wishes_and_resets_cross_all_agree_on_the_latest_wish_and_fall_silent(
+    seed: int, is_reset_at_times: bool
+):
+    async def scenario() -> None:
+        chance = Random(seed)
+        team = await Team.of(3, delay_s=lambda: chance.uniform(0.001, 1.0))
+        lanes = team.lanes()
+        latest_ms = 0
+        for _ in range(60):
+            one = chance.randrange(3)
+            lane, now_ms = lanes[one], team.clock.now_ms()
+            event = chance.choice(("asked", "accepted", "disabled", "operator"))
+            if event == "asked":
+                until_ms = now_ms + chance.choice((300_000, 900_000))
+                lane.breaker.hold_off(until_ms, now_ms)
+                latest_ms = max(latest_ms, until_ms)
+            elif event == "accepted":
+                lane.forget(now_ms + chance.randrange(-200, 200))
+            elif event == "disabled":
+                disable([lane], now_ms)
+            elif is_reset_at_times:
+                team.reset_by_operator()
+            if event != "operator":
+                team.worlds[one].worker.knowledge.tell(lane)
+            await asyncio.sleep(chance.choice((0.001, 0.05, 0.5, 3.0)))
+        await asyncio.sleep(10)
+        told = team.told()
+        await asyncio.sleep(20)
+
+        assert team.told() == told
+        await team.start(subscription("a"))
+        known = [(lane.breaker.until_ms, lane.disabled, lane.reset_at_ms) for lane in team.lanes()]
+        assert known == [known[0]] * 4
+        assert is_reset_at_times or known[0][0] == latest_ms
+        team.reset_by_operator()
+        await asyncio.sleep(2)
+        assert [(lane.breaker.state, lane.disabled) for lane in team.lanes()] == [("closed", None)] * 4
+
+    run_virtual(scenario)
