@@ -15,7 +15,7 @@ from time import monotonic
 import pytest
 
 from connector.core.outcome import Failure, Reply
-from tests.support.posting import LATE_MS, MakeSender, kind, post
+from tests.support.posting import LATE_MS, MakeSender, kind, post, post_large_then_small
 from tests.support.raw_receiver import Peer, always, answering_early, ok, receiving
 from tests.support.traced_memory import traced_memory
 
@@ -401,12 +401,10 @@ class HostileContract:
     async def test_a_connection_whose_reply_came_before_the_request_was_read_is_not_used_again(
         self, make_sender: MakeSender, status: int, body_bytes: int
     ) -> None:
-        sender = make_sender()
-        async with receiving(answering_early(status)) as receiver:
-            first = await post(sender, receiver.url(), b"x" * body_bytes)
-            second = await post(sender, receiver.url())
+        receiver = receiving(answering_early(status))
+        kinds = await post_large_then_small(make_sender(), receiver, body_bytes)
 
-        assert (kind(first), kind(second)) == (f"http-{status}", "http-200")
+        assert kinds == [f"http-{status}", "http-200"]
 
     @pytest.mark.parametrize(
         ("status", "body_bytes", "accepted"),

@@ -16,7 +16,7 @@ from connector.core.outcome import Failure, Reply
 from connector.core.subscription import TlsIdentity
 from connector.engine.ports import UnusableIdentity
 from connector.webhook.identity import read_identity
-from tests.support.posting import LATE_MS, FixedLookup, MakeSender, kind, post
+from tests.support.posting import LATE_MS, FixedLookup, MakeSender, kind, post, post_large_then_small
 from tests.support.raw_receiver import Peer, always, answering_early, ok, receiving
 
 SERVER_HELLO_1_1 = bytes.fromhex("160302002a" "02000026" "0302" + "00" * 32 + "00" "002f" "00")
@@ -155,12 +155,10 @@ class TlsContract:
     async def test_a_tls_connection_whose_reply_came_before_the_request_was_read_is_not_used_again(
         self, make_sender: MakeSender, authority: trustme.CA, ca_file: str, status: int, body_bytes: int
     ) -> None:
-        sender = make_sender(extra_ca_file=ca_file)
-        async with receiving(answering_early(status), server_tls(authority, "127.0.0.1")) as receiver:
-            first = await post(sender, receiver.url(), b"x" * body_bytes)
-            second = await post(sender, receiver.url())
+        receiver = receiving(answering_early(status), server_tls(authority, "127.0.0.1"))
+        kinds = await post_large_then_small(make_sender(extra_ca_file=ca_file), receiver, body_bytes)
 
-        assert (kind(first), kind(second)) == (f"http-{status}", "http-200")
+        assert kinds == [f"http-{status}", "http-200"]
 
     async def test_a_tls_connection_is_used_again_after_a_large_request_that_was_accepted(
         self, make_sender: MakeSender, authority: trustme.CA, ca_file: str

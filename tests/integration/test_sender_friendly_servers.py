@@ -16,10 +16,10 @@ from connector.core.outcome import Reply
 from connector.core.subscription import Egress
 from connector.engine.ports import Sender
 from connector.webhook.identity import read_identity
-from connector.webhook.sender import WebhookSender
 from tests.support.egress_senders import egress_senders
 from tests.support.friendly_servers import Asking, go, nginx
-from tests.support.posting import LOOPBACK, kind, post, start
+from tests.support.posting import kind, post, start
+from tests.support.senders import BOTH, HTTP2, senders_of
 
 Serve = Callable[[Asking | None], AbstractAsyncContextManager[int]]
 
@@ -36,14 +36,9 @@ def serve(request: pytest.FixtureRequest, go_folder: Path, tmp_path: Path) -> Se
     return lambda asking: nginx(tmp_path, asking)
 
 
-@pytest.fixture(params=["fast", "second", "second, asking for HTTP/2"])
+@pytest.fixture(params=[*BOTH, HTTP2])
 async def sender(request: pytest.FixtureRequest) -> AsyncIterator[Sender]:
-    if request.param == "fast":
-        sender = WebhookSender(guard=LOOPBACK, allow_http=True)
-        yield sender
-        await sender.close()
-        return
-    async with egress_senders(Egress(http2="HTTP/2" in request.param)) as make:
+    async with senders_of(request.param) as make:
         yield make()
 
 

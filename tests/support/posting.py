@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from ipaddress import IPv4Network, ip_address
 from typing import Any
 
@@ -11,6 +12,7 @@ from connector.core.outcome import Failure, Reply
 from connector.engine.ports import Endpoint, Sender
 from connector.webhook.guard import Address, Guard
 from connector.webhook.resolver import Answer, LookupFailed
+from tests.support.raw_receiver import Receiver
 
 MakeSender = Callable[..., Sender]
 
@@ -47,6 +49,14 @@ async def post(
 ) -> Reply | Failure:
     prepared = sender.endpoint(url, **{"headers": (), "content_type": "application/json", **endpoint})
     return await start(sender, prepared, body, timeout_ms)
+
+
+async def post_large_then_small(
+    sender: Sender, receiver: AbstractAsyncContextManager[Receiver], body_bytes: int
+) -> list[str]:
+    """The kinds of what came of a POST of ``body_bytes``, and of one of two bytes after it."""
+    async with receiver as at:
+        return [kind(await post(sender, at.url(), body)) for body in (b"x" * body_bytes, b"{}")]
 
 
 def kind(outcome: Reply | Failure) -> str:

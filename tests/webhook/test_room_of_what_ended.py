@@ -6,39 +6,25 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import trustme
 
 from connector.core.outcome import Failure, Reply
-from connector.core.subscription import Egress
 from connector.engine.ports import Endpoint, Sender
 from connector.webhook.room import Room
-from connector.webhook.sender import WebhookSender
 from tests.contracts.sender_tls_contract import authority, ca_file, server_tls
-from tests.support.egress_senders import egress_senders
-from tests.support.posting import LOOPBACK, FixedLookup, MakeSender, kind
+from tests.support.posting import FixedLookup, MakeSender, kind
 from tests.support.raw_receiver import Peer, always, ok, receiving
+from tests.support.senders import BOTH, senders_of
 
 __all__ = ["authority", "ca_file"]
 
 
-@pytest.fixture(params=["fast", "second"])
+@pytest.fixture(params=BOTH)
 async def make_sender(request: pytest.FixtureRequest, ca_file: str) -> AsyncIterator[MakeSender]:
-    if request.param == "second":
-        async with egress_senders(Egress()) as make:
-            yield lambda **settings: make(extra_ca_file=ca_file, **settings)
-        return
-    senders: list[Sender] = []
-
-    def make_fast(**settings: Any) -> Sender:
-        senders.append(WebhookSender(guard=LOOPBACK, allow_http=True, extra_ca_file=ca_file, **settings))
-        return senders[-1]
-
-    yield make_fast
-    for sender in senders:
-        await sender.close()
+    async with senders_of(request.param, extra_ca_file=ca_file) as make:
+        yield make
 
 
 @pytest.fixture(params=["http", "https"])

@@ -9,7 +9,6 @@ import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import pytest
 
@@ -17,24 +16,17 @@ from connector.core.outcome import Failure, Reply
 from connector.webhook.dial import failure_of
 from connector.webhook.room import Room
 from connector.webhook.sender import WebhookSender
-from tests.support.posting import LOOPBACK, FixedLookup, kind, post, start
+from tests.support.posting import FixedLookup, kind, post, start
 from tests.support.raw_receiver import Peer, Receiver, always, ok, receiving
+from tests.support.senders import fast_senders
 
 Make = Callable[..., WebhookSender]
 
 
 @pytest.fixture
 async def make_sender() -> AsyncIterator[Make]:
-    senders: list[WebhookSender] = []
-
-    def make(**settings: Any) -> WebhookSender:
-        sender = WebhookSender(**{"guard": LOOPBACK, "allow_http": True, **settings})
-        senders.append(sender)
-        return sender
-
-    yield make
-    for sender in senders:
-        await sender.close()
+    async with fast_senders() as make:
+        yield make
 
 
 def start_many(

@@ -15,24 +15,19 @@ import trustme
 from connector.core.outcome import Failure, Reply
 from connector.core.subscription import Egress
 from connector.engine.ports import Sender
-from connector.webhook.sender import WebhookSender
 from tests.contracts.sender_tls_contract import authority, ca_file
 from tests.support.egress_senders import egress_senders
 from tests.support.friendly_servers import Serving, hypercorn, node, uvicorn
-from tests.support.posting import LOOPBACK, post, start
+from tests.support.posting import post, start
+from tests.support.senders import BOTH, senders_of
 
 __all__ = ["authority", "ca_file"]
 
 
-@pytest.fixture(params=["fast", "second"])
+@pytest.fixture(params=BOTH)
 async def sender(request: pytest.FixtureRequest) -> AsyncIterator[Sender]:
-    if request.param == "second":
-        async with egress_senders(Egress()) as make:
-            yield make()
-        return
-    sender = WebhookSender(guard=LOOPBACK, allow_http=True)
-    yield sender
-    await sender.close()
+    async with senders_of(request.param) as make:
+        yield make()
 
 
 async def test_node_that_closes_idle_connections_never_costs_an_attempt(sender: Sender) -> None:

@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
-from connector.core.subscription import Egress
 from connector.engine.ports import Endpoint, Sender
 from connector.webhook.room import Room
-from connector.webhook.sender import WebhookSender
 from tests.support.contested_room import Contested
-from tests.support.egress_senders import egress_senders
-from tests.support.posting import LOOPBACK, MakeSender, kind, start
+from tests.support.posting import MakeSender, kind, start
 from tests.support.raw_receiver import Peer, Receiver, always, ok, receiving
+from tests.support.senders import BOTH, senders_of
 
 
-@pytest.fixture(params=["fast", "second"])
+@pytest.fixture(params=BOTH)
 async def make_sender(request: pytest.FixtureRequest) -> AsyncIterator[MakeSender]:
-    if request.param == "second":
-        async with egress_senders(Egress()) as make:
-            yield make
-        return
-    senders: list[Sender] = []
-
-    def make_fast(**settings: Any) -> Sender:
-        senders.append(WebhookSender(guard=LOOPBACK, allow_http=True, **settings))
-        return senders[-1]
-
-    yield make_fast
-    for sender in senders:
-        await sender.close()
+    async with senders_of(request.param) as make:
+        yield make
 
 
 class Asked:
