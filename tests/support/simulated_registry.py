@@ -1,4 +1,4 @@
-"""The schema registry of a simulation, and the decoder that asks it."""
+"""The records of a simulation: what they hold, the decoder that reads them, and the registry that it asks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from connector.core.record import Record
 from connector.engine.ports import SchemaAnswer, SchemaReady, SchemaUnknown, SchemaUnreachable
 
 
+def event_type(record: Record) -> str:
+    """Its topic's name; of a rare one, of a kind of its own."""
+    return f"{record.topic}.rare" if record.value == b"rare" else record.topic
+
+
 class Registry:
     """What the schema registry knows, for all workers."""
 
@@ -19,7 +24,7 @@ class Registry:
 
 
 class SimulatedDecoder:
-    """Values begin with what they are: ``poison``, ``skip``, ``schema <ref>`` or an event's data."""
+    """Values begin with what they are: ``poison``, ``skip``, ``schema <ref>``, ``rare``, or data."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -34,7 +39,7 @@ class SimulatedDecoder:
         if kind == b"schema" and rest not in self.cached:
             return NeedsSchema(rest)
         name = f"{record.topic}-{record.partition}-{record.offset}".replace(".", "_")
-        return Event(record.topic, name, record.timestamp_ms * 1_000, 3, b"1")
+        return Event(event_type(record), name, record.timestamp_ms * 1_000, 3, b"1")
 
     async def fetch(self, ref: Hashable) -> SchemaAnswer:
         await asyncio.sleep(0.02)
