@@ -31,7 +31,7 @@ from connector.core.record import Headers
 from connector.core.subscription import DIRECT, Egress, TlsIdentity
 from connector.core.topic_names import matched
 from connector.engine.clock import SystemClock
-from connector.engine.lane import Delivery
+from connector.engine.delivery import Delivery
 from connector.engine.ports import Endpoint, NotWritten
 from connector.engine.shared import Alone
 from connector.engine.worker import Worker

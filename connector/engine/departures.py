@@ -17,7 +17,8 @@ from connector.core.ledger import Ticket
 from connector.core.record import Record
 from connector.core.routing import OWN_FAULT_DELAY_MS, Retry, shut_out
 from connector.core.trail import Origin, PoisonTrail, Reason, Trail
-from connector.engine.lane import STILL_MS, Delivery
+from connector.engine.delivery import Delivery
+from connector.engine.lane import STILL_MS
 from connector.engine.outbox import Destination, Outbox, ToDeadLetters, ToParked, ToTier
 from connector.engine.ports import Clock, Log
 from connector.engine.settlement import Settlement

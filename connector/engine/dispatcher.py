@@ -17,10 +17,11 @@ from connector.core.disabling import DisableRules
 from connector.core.judging import judge
 from connector.core.outage import Outage
 from connector.core.outcome import Deferred, Delivered, Failure, Refused, Reply
+from connector.engine.delivery import Delivery
 from connector.engine.departures import Departures, trail_of
 from connector.engine.exclusion import Exclusion, News, Operator
 from connector.engine.handing_over import HandingOver
-from connector.engine.lane import PROVEN_MS, Delivery, Lane
+from connector.engine.lane import PROVEN_MS, Lane
 from connector.engine.lanes import Lanes
 from connector.engine.outage_watch import OutageWatch
 from connector.engine.outbox import Outbox

@@ -14,11 +14,11 @@ from connector.core.event import Decoded, Event, NeedsSchema, Poison, Skipped
 from connector.core.ledger import Regressed, Ticket
 from connector.core.operator_event import OPERATOR_PREFIX, reserved_fault
 from connector.core.record import Record
+from connector.engine.delivery import Delivery
 from connector.engine.departures import Departures
 from connector.engine.dispatcher import Dispatcher
 from connector.engine.flow import Flow
 from connector.engine.intake import TAKEN, Held, NotDue, Taken
-from connector.engine.lane import Delivery
 from connector.engine.lanes import Lanes
 from connector.engine.ports import Clock, Decoder, SchemaAnswer, SchemaReady, SchemaUnknown, SchemaUnreachable
 from connector.engine.schemas import SchemaWait

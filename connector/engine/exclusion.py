@@ -17,8 +17,9 @@ from typing import Final, Protocol
 
 from connector.core.disabling import Disabled, DisableRules, disable, disable_gone, next_probe_ms
 from connector.core.outcome import Deferred, Refused
+from connector.engine.delivery import Delivery
 from connector.engine.departures import Departures, trail_of
-from connector.engine.lane import Delivery, Lane
+from connector.engine.lane import Lane
 from connector.engine.parked import Parked
 from connector.engine.places import Places
 from connector.engine.ports import Clock, Log

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from connector.core.ledger import Ledger, Ticket
+from connector.engine.delivery import Delivery
 from connector.engine.departures import Departures
-from connector.engine.lane import Delivery, Lane
+from connector.engine.lane import Lane
 from connector.engine.lanes import Lanes
 from connector.engine.outbox import Outbox
 from connector.engine.places import Places

@@ -10,25 +10,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final, cast
 
 from connector.core.breaker import Breaker, BreakerRules, BreakerSnapshot
 from connector.core.composer import Composer
 from connector.core.disabling import Disabled, FailureRun
-from connector.core.event import Event
 from connector.core.ladder import fit
-from connector.core.ledger import Ticket
 from connector.core.limiter import TokenBucket
 from connector.core.outcome import Deferred, Refused
 from connector.core.pace import Pace
 from connector.core.rate import WINDOW_MS, Rate
-from connector.core.record import Record
 from connector.core.returns import Returns
 from connector.core.subscription import Subscription
 from connector.core.throughput import MEASURE_MS, Throughput
-from connector.core.trail import Trail
+from connector.engine.delivery import Delivery
+from connector.engine.host import NOTHING_WAITS, Host
 from connector.engine.ports import Endpoint
 
 PROOF_MS = 1_000
@@ -48,63 +44,6 @@ SOON_MS = 200
 """What has its turn by then holds nobody up. Half a window is not taken in less."""
 PROVEN_MS = 60_000
 """For how long a success shows that the endpoint works."""
-
-NOTHING_WAITS: Final = cast("deque[Any]", ())  # Any: of deliveries or of lanes
-"""Reads as an empty queue, and cannot be written to. A real one takes 0.8 kB also while it is empty, and most
-of 10,000 lanes have nothing that waits."""
-
-
-@dataclass(slots=True, eq=False)
-class Host:
-    """What all lanes to one scheme, host and port by one ``way`` (a proxy, or directly) share: ``in_flight``
-    POSTs, of which there may be ``in_flight_max``, and the lanes that wait because it is full. While it is
-    *at rest* there may be none. Until ``quiet_until_ms`` (monotonic) it is no news that it answers."""
-
-    name: str
-    way: str
-    limit: int
-    in_flight_max: int = field(init=False)
-    in_flight: int = 0
-    quiet_until_ms: int = 0
-    line: deque[Lane] = NOTHING_WAITS
-
-    def __post_init__(self) -> None:
-        self.in_flight_max = self.limit
-
-    @property
-    def is_at_rest(self) -> bool:
-        return self.in_flight_max < self.limit
-
-
-NOWHERE = Host("", "", 0)
-"""Where a delivery leads that was not started yet."""
-
-
-@dataclass(slots=True, eq=False)
-class Delivery:
-    """One event on its way to one subscription.
-
-    ``ticket`` is the record in hand that owes this delivery; ``record`` is the source record as first
-    read, also when the delivery came from a tier; ``trail`` is what the tier's headers told of its past,
-    ``None`` for a first attempt. ``body`` is what was sent in the attempt under way, which began at
-    ``started_ms`` (Unix) towards ``host``; ``since_ms`` (monotonic) is the same, or when it began to wait for
-    a place.
-    ``is_probe``: its answer decides whether the breaker closes; ``is_unproven``: it has one of the places
-    that lanes without a recent success share. ``resets`` is the lane's own number when the attempt began.
-    """
-
-    ticket: Ticket
-    record: Record
-    event: Event
-    lane: Lane
-    trail: Trail | None = None
-    since_ms: int = 0
-    started_ms: int = 0
-    body: bytes = b""
-    host: Host = NOWHERE
-    is_probe: bool = False
-    is_unproven: bool = False
-    resets: int = 0
 
 
 class Lane:

@@ -12,7 +12,8 @@ from connector.core.breaker import BreakerRules
 from connector.core.composer import Composer
 from connector.core.matching import Matcher
 from connector.core.subscription import Subscription
-from connector.engine.lane import Host, Lane
+from connector.engine.host import Host
+from connector.engine.lane import Lane
 from connector.engine.ports import Clock, Endpoint, Sender
 
 

@@ -15,7 +15,8 @@ from typing import Final
 
 from connector.core.outage import UNREACHABLE, Outage
 from connector.core.outcome import Failure, Reply
-from connector.engine.lane import Host, Lane
+from connector.engine.host import Host
+from connector.engine.lane import Lane
 from connector.engine.lanes import Lanes
 from connector.engine.own_faults import OwnFaults
 from connector.engine.places import Places

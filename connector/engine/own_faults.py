@@ -25,7 +25,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from connector.core.outcome import Failure
-from connector.engine.lane import Host, Lane
+from connector.engine.host import Host
+from connector.engine.lane import Lane
 from connector.engine.lanes import Lanes
 from connector.engine.ports import Clock, Log
 from connector.engine.probes import Probes, may_be_probed

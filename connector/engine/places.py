@@ -17,7 +17,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from connector.engine.lane import NOTHING_WAITS, Delivery, Host, Lane
+from connector.engine.delivery import Delivery
+from connector.engine.host import NOTHING_WAITS, Host
+from connector.engine.lane import Lane
 from connector.engine.ports import Clock
 
 UNPROVEN_SHARE: Final = 4

@@ -12,7 +12,8 @@ from typing import Final
 from connector.core.accounts import Accounts
 from connector.core.breaker import RETRY_AFTER
 from connector.core.outcome import Failure
-from connector.engine.lane import Host, Lane
+from connector.engine.host import Host
+from connector.engine.lane import Lane
 from connector.engine.ports import Sender, Spawn
 
 PROBE_TIMEOUT_MS: Final = 5_000

@@ -13,8 +13,8 @@ from connector.core.accounts import Accounts
 from connector.core.outcome import Deferred, Failure, Refused, Reply
 from connector.core.routing import DeadLetter, Retry, Settle, route
 from connector.core.trail import Trail
+from connector.engine.delivery import Delivery
 from connector.engine.departures import Departures, trail_of
-from connector.engine.lane import Delivery
 from connector.engine.outbox import Outbox
 from connector.engine.ports import Log
 

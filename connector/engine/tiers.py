@@ -22,11 +22,12 @@ from connector.core.letters import delivery_id, source_record
 from connector.core.record import Record
 from connector.core.topic_names import tier_delay_ms
 from connector.core.trail import Trail
+from connector.engine.delivery import Delivery
 from connector.engine.departures import Departures
 from connector.engine.dispatcher import Dispatcher
 from connector.engine.flow import Flow
 from connector.engine.intake import TAKEN, Held, NotDue, Taken
-from connector.engine.lane import Delivery, Lane
+from connector.engine.lane import Lane
 from connector.engine.lanes import Lanes
 from connector.engine.outbox import Outbox, ToDeadLetters, ToTier
 from connector.engine.ports import Clock, Decoder, SchemaAnswer, SchemaReady, SchemaUnknown, SchemaUnreachable

@@ -14,7 +14,8 @@ from connector.core.outcome import Deferred
 from connector.core.record import Record
 from connector.core.subscription import Egress, Subscription, TlsIdentity
 from connector.engine.clock import SystemClock
-from connector.engine.lane import UNBOUNDED, Delivery, Lane
+from connector.engine.delivery import Delivery
+from connector.engine.lane import UNBOUNDED, Lane
 from connector.engine.lanes import Lanes
 from connector.engine.ports import ForbiddenTarget
 from tests.support.world import FakeEndpoint, subscription

@@ -19,7 +19,8 @@ from connector.core.ledger import Ledger, Ticket
 from connector.core.outcome import Deferred, Delivered
 from connector.core.record import Record
 from connector.core.subscription import Subscription
-from connector.engine.lane import Delivery, Lane
+from connector.engine.delivery import Delivery
+from connector.engine.lane import Lane
 from connector.engine.lanes import Lanes
 from connector.engine.places import Places
 from connector.engine.ports import TopicPartition
