@@ -19,9 +19,9 @@ from connector.core.breaker import BreakerRules
 from connector.core.disabling import DisableRules
 from connector.core.outcome import Failure, FailureKind, Reply
 from connector.core.topic_names import parked_topic, tier_topic
+from connector.engine.delivery import Delivery
 from connector.engine.dispatcher import DispatchLimits
 from connector.engine.flow import FlowLimits
-from connector.engine.lane import Delivery
 from connector.engine.letter_log import BITE_RECORDS_MAX
 from connector.engine.ports import (
     Commit,
