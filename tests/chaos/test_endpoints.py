@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deploy.testbed import KafkaCluster
 from tests.support.checker import Rule
+from tests.support.committed import Committed
 from tests.support.connector_process import (
     SIGNATURE,
     ConnectorProcess,
@@ -15,7 +16,7 @@ from tests.support.connector_process import (
     write_subscriptions,
 )
 from tests.support.feeding import Feeder
-from tests.support.judging import assert_nothing_lost
+from tests.support.judging import assert_not_sent_again, assert_nothing_lost
 from tests.support.names import Names
 from tests.support.receiver import Behaviour, Receiver
 from tests.support.waiting import wait_until
@@ -57,9 +58,11 @@ def test_endpoints_hang_and_flap_between_kills_and_nothing_is_lost(
             },
         )
         already_done = 0.0
+        committed: list[Committed] = []
         with ConnectorProcess(settings, tmp_path) as connector:
             flows(receiver)
             commits_some(connector)
+            committed.append(with_a_done_set(kafka, names.group, topic))
             connector.kill()
             receiver.behave("/flapping", Behaviour(closes=True))
             connector.start()
@@ -68,6 +71,7 @@ def test_endpoints_hang_and_flap_between_kills_and_nothing_is_lost(
             receiver.behave("/flapping", Behaviour(delay_ms=300))
             flows(receiver)
             commits_some(connector)
+            committed.append(with_a_done_set(kafka, names.group, topic))
             connector.kill()
             receiver.behave("/flapping", Behaviour(fails_first=2, fails_percent=30, retry_after="2"))
             connector.start()
@@ -83,18 +87,15 @@ def test_endpoints_hang_and_flap_between_kills_and_nothing_is_lost(
                 wait_until(lambda p=path: receiver.counts(p).accepted == fed, everything)
             assert connector.stop() == 0
 
-        verdict = assert_nothing_lost(
-            kafka.bootstrap_servers,
-            names,
-            receiver,
-            topics=[topic],
-            rules=[Rule.at(path) for path in PATHS],
-        )
+        judged = (kafka.bootstrap_servers, names, receiver)
+        rules = [Rule.at(path) for path in PATHS]
+        verdict = assert_nothing_lost(*judged, topics=[topic], rules=rules)
         assert (verdict.records, verdict.dead, verdict.waiting) == (fed, 0, 0)
         # A record that still waits for a bad endpoint is sent to the sound one again, and what was settled
         # since the last commit (a few seconds ago at most); the done-set keeps the rest from it.
         sound = receiver.counts("/sound")
         assert sound.requests - sound.ids <= KILLS * (PARTITIONS * WINDOW_RECORDS_MAX + 5 * RATE_PER_S)
+        assert_not_sent_again(*judged, committed=committed, topic=topic, rules=rules)
         assert already_done > 0
 
 
@@ -110,3 +111,15 @@ def commits_some(connector: ConnectorProcess) -> None:
     wait_until(lambda: connector.metric("records_settled_total") > RATE_PER_S, "records are settled")
     commits = connector.metric("commits_total")
     wait_until(lambda: connector.metric("commits_total") > commits + 2 * PARTITIONS, "that is committed")
+
+
+def with_a_done_set(kafka: KafkaCluster, group: str, topic: str) -> Committed:
+    """What is committed as soon as there is a done-set: a record waits for an endpoint, and others do not."""
+    looks: list[Committed] = []
+
+    def has_one() -> bool:
+        looks.append(Committed.now(kafka, group, topic))
+        return looks[-1].done_count > 0
+
+    wait_until(has_one, "a done-set is committed")
+    return looks[-1]
