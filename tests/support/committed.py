@@ -10,10 +10,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
 
 from connector.core.doneset import decode
 from deploy.testbed import KafkaCluster
+from tests.support.waiting import wait_until
 
 _ANSWER_TIMEOUT_S = 10.0
 
@@ -34,9 +35,8 @@ class Committed:
         described = admin.describe_topics(TopicCollection([topic]))[topic].result()
         consumer = Consumer({"bootstrap.servers": kafka.bootstrap_servers, "group.id": group})
         try:
-            answered = consumer.committed(
-                [TopicPartition(topic, partition.id) for partition in described.partitions],
-                timeout=_ANSWER_TIMEOUT_S,
+            answered = _answered(
+                consumer, [TopicPartition(topic, partition.id) for partition in described.partitions]
             )
         finally:
             consumer.close()
@@ -60,3 +60,17 @@ class Committed:
     def holds(self, partition: int, offset: int) -> bool:
         """Whether this record was committed."""
         return offset < self.offsets[partition] or offset in self.done[partition]
+
+
+def _answered(consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+    answers: list[list[TopicPartition]] = []
+
+    def is_answered() -> bool:
+        try:
+            answers.append(consumer.committed(partitions, timeout=_ANSWER_TIMEOUT_S))
+        except KafkaException:
+            return False  # the group's coordinator is only starting
+        return True
+
+    wait_until(is_answered, "the coordinator of the group tells what is committed")
+    return answers[0]
