@@ -141,7 +141,8 @@ class Simulation:
 
     async def _advance(self, seconds: float) -> None:
         await asyncio.sleep(seconds * self.chance.uniform(0.2, 1.0))
-        if self.cluster.lost_acks or self.stopping:
+        cluster, are_stopping = self.cluster, any(not one.done() for one in self.stopping)
+        if are_stopping or cluster.lost_acks or cluster.write_faults or cluster.write_faults_by_topic:
             self._disturb()
         self.check()
 

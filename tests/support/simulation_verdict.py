@@ -18,8 +18,8 @@ Always:
 
 In the end: every delivery that was owed is accepted, or dead for a reason that happened, or parked for a
 subscription that was removed; no backlog of a subscription in force is open. What was accepted twice was
-there when something was killed, taken away or not acknowledged, or was given up while an attempt was under
-way. Of what goes to an endpoint that accepts everything, no delivery is written over and over.
+there when something was killed, taken away or could not be written, or was given up while an attempt was
+under way. Of what goes to an endpoint that accepts everything, no delivery is written over and over.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ HOPS_FOR_THE_WELL_MEAN_MAX = 8
 """Of what goes to an endpoint that accepts everything, however slowly: so many letters of one delivery, and
 of all on average."""
 NEVER_MS = 1 << 62
+WRITTEN_WITHIN_MS = 10
 HEARD_WITHIN_MS = 2_000
 """So long news may take to reach all workers."""
 DISTURBED_FOR_MS = 60_000
@@ -168,8 +169,8 @@ class Verdict:
                 raise AssertionError(f"{owed} is dead for the reason {reason!r}, which never happened")
 
     def _may_repeat(self, owed: Owed) -> bool:
-        """Whether something was killed, taken away or not acknowledged when it was there, or it was given up
-        while an attempt was under way."""
+        """Whether something was killed, taken away or could not be written when it was there, or it was given
+        up while an attempt was under way."""
         record = self._cluster.topics[owed[0]][owed[1]][owed[2]]
         if record.timestamp_ms <= self.disturbed_ms + DISTURBED_FOR_MS:
             return True
@@ -177,7 +178,7 @@ class Verdict:
             self._cluster.topics[tp.topic][tp.partition][at].timestamp_ms for tp, at in self._on_tiers[owed]
         ]
         return any(
-            begun_ms <= at_ms <= ended_ms
+            begun_ms <= at_ms <= ended_ms + WRITTEN_WITHIN_MS
             for at_ms in written_ms
             for begun_ms, ended_ms in self._flights[owed]
         )
