@@ -82,6 +82,11 @@ class TierIntake:
         self._unheard: OrderedDict[str, int] = OrderedDict()
         self._seen: OrderedDict[tuple[str, int, int], Ticket] = OrderedDict()
 
+    def viewed(self) -> None:
+        """The subscriptions have changed: those that are there now are waited for anew once they are gone."""
+        for id_ in [id_ for id_ in self._unheard if self._lanes.get(id_) is not None]:
+            del self._unheard[id_]
+
     def take(self, flow: Flow, record: Record) -> Taken | NotDue | Held:
         tier_ms = tier_delay_ms(self._prefix, record.topic)
         assert tier_ms is not None, "only tiers are subscribed to"
@@ -139,7 +144,6 @@ class TierIntake:
         if lane is None:
             self._unheard_of(ticket, record, trail)
             return
-        self._unheard.pop(trail.subscription_id, None)
         if lane.is_shut(now_ms := self._clock.now_ms()) and not lane.subscription.paused:
             self._accounts.deliveries_taken += 1
             self._departures.turn_away(ticket, record, trail, lane.breaker, now_ms)

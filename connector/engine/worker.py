@@ -170,8 +170,9 @@ class Worker:
             operator_topic=operator_events_topic(prefix),
         )
         self.pumps = [pump("source", source, events, limits.flow)]
+        self._tiers: TierIntake | None = None
         if tier_source is not None:
-            tiers = TierIntake(
+            self._tiers = TierIntake(
                 prefix=prefix,
                 decoder=decoder,
                 schemas=self.schemas,
@@ -183,7 +184,7 @@ class Worker:
                 accounts=self.accounts,
                 clock=clock,
             )
-            self.pumps.append(pump("tiers", tier_source, tiers, limits.tier_flow))
+            self.pumps.append(pump("tiers", tier_source, self._tiers, limits.tier_flow))
         self._replay: BacklogReplay | None = None
         if letters is not None:
             self._replay = BacklogReplay(
@@ -213,6 +214,8 @@ class Worker:
         dropped = [lane for lane in before if not lane.is_live]
         self.knowledge.dropped(dropped)
         self.parked.dropped(dropped)
+        if self._tiers is not None:
+            self._tiers.viewed()
         self.knowledge.moved(lane for lane, url in before.items() if lane.endpoint.url != url)
         self.outbox.tiers = tuple(tiers)
         self.dispatcher.changed(evicted)

@@ -230,6 +230,25 @@ async def test_a_subscription_heard_of_in_time_gets_its_letter():
 
 
 @virtual
+async def test_a_subscription_that_is_gone_once_more_is_waited_for_anew():
+    """Its letter lies in a long tier while it is back."""
+    world = World.new()
+    put(world, subscription_id="b")
+    world.start([subscription("a")])
+    await asyncio.sleep(13 * 60)
+
+    world.worker.view([subscription("a"), subscription("b")], (5_000, 30_000, 300_000))
+    await asyncio.sleep(1)
+    world.worker.view([subscription("a")], (5_000, 30_000, 300_000))
+    await asyncio.sleep(14 * 60)
+    assert world.worker.accounts.dead == {}
+    await asyncio.sleep(12 * 60)
+
+    assert world.worker.accounts.dead == {"deleted": 1}
+    assert world.accepted("b") == 0
+
+
+@virtual
 async def test_only_so_many_unheard_subscriptions_are_remembered():
     world = World.new()
     intake = world.worker.pumps[1]._turns._intake
