@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.bench.bed import Bed
-from tests.bench.calibration import Others, undisturbed
+from tests.bench.calibration import Others, Slowness
 from tests.bench.cpu import peak_memory_mb, tree_cpu_s
 from tests.bench.latency import DELAY_MS, Latency
 from tests.bench.traffic import Traffic, own_kafka
@@ -67,7 +67,8 @@ class Mix:
 class Isolated:
     """Of the good endpoints. ``arrived_share`` is of what was made for them at a steady pace, ``latency`` of
     the same deliveries. ``per_good_s`` is deliveries of the backlog per second and endpoint, ``per_cpu_s``
-    per CPU second of the connector; ``missing`` never came. ``source_times`` is bytes fetched over
+    per CPU second of the connector, both corrected by the machine's ``slowness`` meanwhile; ``missing`` never
+    came. ``source_times`` is bytes fetched over
     the backlog's, ``tier_times`` over those of the letters read, if any were: high while many were fetched
     that are not due yet. ``others_share`` is what others took of the machine."""
 
@@ -75,6 +76,7 @@ class Isolated:
     latency: Latency
     per_good_s: float
     per_cpu_s: float
+    slowness: float
     missing: int
     source_times: float
     tier_times: float | None
@@ -92,10 +94,7 @@ class IsolationBench:
         bed.cluster.create_topic(self._topic, partitions=PARTITIONS)
 
     def run(self, mix: Mix) -> Isolated:
-        """May raise ``Dropped``."""
-        return undisturbed(lambda: self._run(mix))
-
-    def _run(self, mix: Mix) -> Isolated:
+        """Once, with a new connector."""
         bed, crowd, others, names = self._bed, mix.crowd, Others(), Names.of("bench")
         declared = declare(self._spoilt(mix), crowd.hosts, ladder=LADDER)
         with bed.connector(
@@ -111,15 +110,18 @@ class IsolationBench:
             expected = crowd.backlog_each * mix.good
             pour(bed.cluster, self._topic, self._records, count)
             begun = self._await_requests(int(expected * _COUNTED[0]))
-            begun_s, begun_cpu_s = time.monotonic(), tree_cpu_s(pid)
-            ended = self._await_requests(int(expected * _COUNTED[1]))
-            wall_s, cpu_s = time.monotonic() - begun_s, tree_cpu_s(pid) - begun_cpu_s
+            with Slowness() as machine:
+                begun_s, begun_cpu_s = time.monotonic(), tree_cpu_s(pid)
+                ended = self._await_requests(int(expected * _COUNTED[1]))
+                wall_s, cpu_s = time.monotonic() - begun_s, tree_cpu_s(pid) - begun_cpu_s
+            slowness = machine.mean()
             arrived = self._await_requests(expected)
             return Isolated(
                 arrived_share=arrived_share,
                 latency=latency,
-                per_good_s=(ended - begun) / wall_s / mix.good,
-                per_cpu_s=(ended - begun) / cpu_s,
+                per_good_s=(ended - begun) / wall_s / mix.good * slowness,
+                per_cpu_s=(ended - begun) / cpu_s * slowness,
+                slowness=slowness,
                 missing=max(0, expected - arrived),
                 source_times=(traffic.source_bytes() - source_bytes) / (count * VALUE_BYTES),
                 tier_times=traffic.of_tiers(),

@@ -13,14 +13,13 @@ from types import MappingProxyType
 from typing import Any
 
 from tests.bench.bed import Bed, started_bed
-from tests.bench.calibration import Others, Speed
+from tests.bench.calibration import Others, Slowness, Speed
 from tests.bench.isolation import Crowd, IsolationBench, Mix
 from tests.bench.isolation_report import Cost, Findings, Found, judge, print_findings
 from tests.bench.progress import say
 from tests.bench.recovery import Plan, recover
 from tests.bench.report import machine
 from tests.bench.scenarios import Bench
-from tests.bench.spares import Spares
 from tests.bench.workload import Records, fill, register
 
 FEW = 20
@@ -39,14 +38,13 @@ _OFF: Mapping[str, Any] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much is measured. A run that was disturbed is repeated, but no more than ``spare_runs`` in all."""
+    """How much is measured."""
 
     crowds: tuple[Crowd, ...]
     recovery: Plan
     cost_rounds: int
     cost_records: int
     bare_requests: int
-    spare_runs: int
 
 
 FULL = Extent(
@@ -55,10 +53,9 @@ FULL = Extent(
         Crowd(hosts=10_000, rounds=2, per_second=2_000, settle_s=60, seconds=10, backlog_each=10),
     ),
     recovery=Plan(per_second=2_000, before_s=15, away_s=600),
-    cost_rounds=3,
+    cost_rounds=5,
     cost_records=80_000,
     bare_requests=200_000,
-    spare_runs=4,
 )
 QUICK = Extent(
     crowds=(Crowd(hosts=1_000, rounds=1, per_second=2_000, settle_s=6, seconds=10, backlog_each=60),),
@@ -66,20 +63,16 @@ QUICK = Extent(
     cost_rounds=1,
     cost_records=50_000,
     bare_requests=100_000,
-    spare_runs=1,
 )
 
 
 def measure(extent: Extent) -> Findings:
     """Start everything, measure everything, end everything."""
-    spares = Spares(extent.spare_runs)
     with started_bed(hosts=max(crowd.hosts for crowd in extent.crowds)) as bed:
         schema_id = register(bed.registry_url, "bench.isolation")
         others = Others()
-        cost = _measure_cost(bed, Records(schema_id), extent, spares)
-        found = [
-            _measure_crowd(IsolationBench(bed, crowd, schema_id), crowd, spares) for crowd in extent.crowds
-        ]
+        cost = _measure_cost(bed, Records(schema_id), extent)
+        found = [_measure_crowd(IsolationBench(bed, crowd, schema_id), crowd) for crowd in extent.crowds]
         say(f"one endpoint is away for {extent.recovery.away_s} s")
         recovery = recover(bed, schema_id, extent.recovery)
         others_share = others.share()
@@ -89,41 +82,40 @@ def measure(extent: Extent) -> Findings:
         found=found,
         recovery=recovery,
         cost=cost,
-        dropped=spares.dropped,
         others_share=others_share,
         targets=judge(found, recovery, cost),
     )
 
 
-def _measure_crowd(bench: IsolationBench, crowd: Crowd, spares: Spares) -> Found:
+def _measure_crowd(bench: IsolationBench, crowd: Crowd) -> Found:
     mixes = (
         Mix("all well", crowd),
         Mix("10 % hanging", crowd, 0.1),
         Mix("50 % dead", crowd, 0.5, is_dead=True),
     )
     found = Found(crowd, mixes, [], [], [])
-    spares.run("warm-up", partial(bench.run, mixes[0]))  # not counted, as in _measure_cost
+    bench.run(mixes[0])  # not counted, as in _measure_cost
     for number in range(1, crowd.rounds + 1):
         for mix, runs in zip(mixes, found.lists, strict=True):
-            name = f"{crowd.hosts:,} endpoints, {mix.name}"
-            say(f"round {number} of {crowd.rounds}: {name}")
-            runs += spares.run(name, partial(bench.run, mix)) or [None]
+            say(f"round {number} of {crowd.rounds}: {crowd.hosts:,} endpoints, {mix.name}")
+            runs.append(bench.run(mix))
     return found
 
 
-def _measure_cost(bed: Bed, records: Records, extent: Extent, spares: Spares) -> Cost:
+def _measure_cost(bed: Bed, records: Records, extent: Extent) -> Cost:
     say(f"writing a backlog of {extent.cost_records:,} records")
     fill(bed.cluster, _COST_TOPIC, records, extent.cost_records)
     bench, cost = Bench(bed, records), Cost([], [], [], [])
     deliver = partial(bench.deliver, _COST_TOPIC, records=extent.cost_records, hosts=FEW)
-    spares.run("warm-up", deliver)  # not counted: whichever came first would pay for a broker that is cold
+    deliver()  # not counted: whichever came first would pay for a broker that is cold
     for number in range(1, extent.cost_rounds + 1):
         say(f"round {number} of {extent.cost_rounds}: what a healthy delivery costs")
-        cost.usual.extend(spares.run("as it comes", deliver))
-        cost.limited.extend(spares.run("with rate limits", partial(deliver, rate_per_s=_RATE_PER_S)))
-        cost.off.extend(spares.run("isolation off", partial(deliver, delivery=_OFF)))
-        send = partial(bench.send, "sender_loop", requests=extent.bare_requests)
-        cost.bare_per_cpu_s.extend(spares.run("sender alone", send))
+        cost.usual.append(deliver())
+        cost.limited.append(deliver(rate_per_s=_RATE_PER_S))
+        cost.off.append(deliver(delivery=_OFF))
+        with Slowness() as slowness:
+            per_cpu_s = bench.send("sender_loop", requests=extent.bare_requests)
+        cost.bare_per_cpu_s.append(per_cpu_s * slowness.mean())
     return cost
 
 

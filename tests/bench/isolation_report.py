@@ -31,33 +31,33 @@ or machine."""
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All runs of a crowd's three mixes, a place for each round; ``None`` where a run was dropped."""
+    """All runs of a crowd's three mixes, round by round."""
 
     crowd: Crowd
     mixes: tuple[Mix, Mix, Mix]
-    well: list[Isolated | None]
-    hanging: list[Isolated | None]
-    dead: list[Isolated | None]
+    well: list[Isolated]
+    hanging: list[Isolated]
+    dead: list[Isolated]
 
     @property
-    def lists(self) -> tuple[list[Isolated | None], ...]:
+    def lists(self) -> tuple[list[Isolated], ...]:
         """In the order of ``mixes``."""
         return self.well, self.hanging, self.dead
 
     @property
     def runs(self) -> list[Isolated]:
-        return [run for runs in self.lists for run in runs if run is not None]
+        return [run for runs in self.lists for run in runs]
 
-    def ratios(self, bad: list[Isolated | None], of: Callable[[Isolated], float]) -> list[float]:
+    def ratios(self, bad: list[Isolated], of: Callable[[Isolated], float]) -> list[float]:
         """A figure of ``bad`` over that of the run of the same round in which all were well."""
-        pairs = zip(bad, self.well, strict=True)
-        return [of(one) / of(well) for one, well in pairs if one is not None and well is not None]
+        return [of(one) / of(well) for one, well in zip(bad, self.well, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
     """The work of ``tests/bench/run``, by turns: as the product comes, with a rate limit for every endpoint
-    too, with all that isolates off as far as settings go, and POSTs of the sender alone per CPU second."""
+    too, with all that isolates off as far as settings go, and POSTs of the sender alone per CPU second of a
+    machine at its usual speed."""
 
     usual: list[Delivered]
     limited: list[Delivered]
@@ -74,7 +74,6 @@ class Findings:
     found: list[Found]
     recovery: Recovery
     cost: Cost
-    dropped: list[str]
     others_share: float
     targets: list[Target]
 
@@ -139,13 +138,13 @@ def _of_means(found: Sequence[Found], recovery: Recovery, cost: Cost) -> Iterato
 
 
 def _of_cost(cost: Cost) -> Iterator[Target]:
-    off = [median(run.per_cpu_s for run in cost.off)] if cost.off else []
+    off = median(run.per_usual_cpu_s for run in cost.off)
     for name, runs in (("as it comes", cost.usual), ("with rate limits", cost.limited)):
-        shares = [run.per_cpu_s / whole for run in runs for whole in off]
+        shares = [run.per_usual_cpu_s / off for run in runs]
         yield at_least(f"healthy, {name}: rate, of isolation off", shares, COST_MIN)
     before = BEFORE_PER_CPU_S / BEFORE_BARE_PER_CPU_S
-    bare = [median(cost.bare_per_cpu_s)] if cost.bare_per_cpu_s else []
-    shares = [run.per_cpu_s / alone / before for run in cost.usual for alone in bare]
+    alone = median(cost.bare_per_cpu_s)
+    shares = [run.per_usual_cpu_s / alone / before for run in cost.usual]
     yield at_least("healthy, as it comes: rate, of before isolation", shares, COST_MIN)
 
 
@@ -158,9 +157,10 @@ def print_findings(findings: Findings) -> None:
     recovery, cost, speed = findings.recovery, findings.cost, findings.speed
     line(
         f"{findings.machine}; a loop {speed.loop_ns:.0f} ns, a ping {speed.ping_ns:.0f} ns; "
-        f"others took {findings.others_share:.0%} of the machine; dropped: {len(findings.dropped)}"
+        f"others took {findings.others_share:.0%} of the machine"
     )
     line("Ratios are to the run of the same round in which all endpoints were well; medians over the rounds.")
+    line("What a processor bounds is corrected by how slow the machine was meanwhile (slow: 1.00 is usual).")
     line(f"Latency is from the making of a record to the answer, which takes {DELAY_MS} ms.")
     line(f"Timeouts are {TIMEOUT}, so that what hangs fails within a run. The steady pace is far below what")
     line("the machine can do; a backlog is bounded by its processors, so what bad ones cost of them counts.")
@@ -171,9 +171,9 @@ def print_findings(findings: Findings) -> None:
     _print_recovery(recovery)
     line("")
     line("what a healthy delivery costs, 20 endpoints that answer at once")
-    row("    deliveries per CPU second, as it comes", [run.per_cpu_s for run in cost.usual])
-    row("    with a rate limit for every endpoint", [run.per_cpu_s for run in cost.limited])
-    row("    isolation off as far as settings go", [run.per_cpu_s for run in cost.off])
+    row("    deliveries per CPU second, as it comes", [run.per_usual_cpu_s for run in cost.usual])
+    row("    with a rate limit for every endpoint", [run.per_usual_cpu_s for run in cost.limited])
+    row("    isolation off as far as settings go", [run.per_usual_cpu_s for run in cost.off])
     row("    POSTs of the sender alone", cost.bare_per_cpu_s)
     line(
         f"    before isolation: {BEFORE_PER_CPU_S:,.0f}, beside {BEFORE_BARE_PER_CPU_S:,.0f} of the sender "
@@ -190,26 +190,23 @@ def _print_crowd(found: Found) -> None:
         f"once; ladder {' '.join(LADDER)}"
     )
     line(f"    {'':<14}{'backlog':>10}{'per CPU s':>11}{'p50':>8}{'p99':>8}{'endpoint':>10}{'worst':>8}"
-         f"{'MB':>6}{'source':>8}{'tiers':>7}{'others':>8}")  # fmt: skip
+         f"{'MB':>6}{'source':>8}{'tiers':>7}{'others':>8}{'slow':>6}")  # fmt: skip
     for mix, runs in zip(found.mixes, found.lists, strict=True):
-        counted = [run for run in runs if run is not None]
-        if not counted:
-            line(f"    {mix.name:<14}every run was dropped")
-            continue
-        tiers = [run.tier_times for run in counted if run.tier_times is not None]
+        tiers = [run.tier_times for run in runs if run.tier_times is not None]
         tiers_times = f"{max(tiers):.2f}" if tiers else "-"
         line(
             f"    {mix.name:<14}"
-            f"{median(run.per_good_s for run in counted) * mix.good:>8,.0f}/s"
-            f"{median(run.per_cpu_s for run in counted):>11,.0f}"
-            f"{median(run.latency.p50_ms for run in counted):>8.1f}"
-            f"{median(run.latency.p99_ms for run in counted):>8.1f}"
-            f"{median(run.latency.middle_p99_ms for run in counted):>10.1f}"
-            f"{median(run.latency.worst_p99_ms for run in counted):>8.1f}"
-            f"{max(run.peak_memory_mb for run in counted):>6.0f}"
-            f"{max(run.source_times for run in counted):>8.2f}"
+            f"{median(run.per_good_s for run in runs) * mix.good:>8,.0f}/s"
+            f"{median(run.per_cpu_s for run in runs):>11,.0f}"
+            f"{median(run.latency.p50_ms for run in runs):>8.1f}"
+            f"{median(run.latency.p99_ms for run in runs):>8.1f}"
+            f"{median(run.latency.middle_p99_ms for run in runs):>10.1f}"
+            f"{median(run.latency.worst_p99_ms for run in runs):>8.1f}"
+            f"{max(run.peak_memory_mb for run in runs):>6.0f}"
+            f"{max(run.source_times for run in runs):>8.2f}"
             f"{tiers_times:>7}"
-            f"{median(run.others_share for run in counted):>8.0%}"
+            f"{median(run.others_share for run in runs):>8.0%}"
+            f"{median(run.slowness for run in runs):>6.2f}"
         )
 
 

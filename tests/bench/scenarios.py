@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from tests.bench.bed import Bed
-from tests.bench.calibration import undisturbed
+from tests.bench.calibration import Slowness
 from tests.bench.cpu import peak_memory_mb, thread_cpu_s, tree_cpu_s
 from tests.bench.workload import Records, produce_steadily, subscriptions
 from tests.support.connector_process import ConnectorProcess
@@ -29,12 +29,19 @@ _AS_IT_COMES: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A backlog delivered. The first tenth is not counted: connections are opened in it."""
+    """A backlog delivered. The first tenth is not counted: connections are opened in it. ``slowness`` is the
+    machine's meanwhile."""
 
     per_cpu_s: float
+    slowness: float
     per_s: float
     peak_memory_mb: float
     us_by_thread: dict[str, float]
+
+    @property
+    def per_usual_cpu_s(self) -> float:
+        """Per CPU second of a machine that is as fast as it usually is."""
+        return self.per_cpu_s * self.slowness
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +74,15 @@ class Bench:
     ) -> Delivered:
         """Deliver the backlog of ``topic`` with a new connector, to a receiver that is awake all the time or
         sleeps whenever it has nothing to do. ``rate_per_s`` is each subscription's, ``delivery`` what the
-        connector's settings say of it. May raise ``Dropped``."""
+        connector's settings say of it."""
         declared = subscriptions(self._receiver.urls(hosts))
         if rate_per_s is not None:
             declared = [one | {"limits": {"rate_per_s": rate_per_s}} for one in declared]
-        return undisturbed(lambda: self._deliver(topic, records, declared, is_awake, delivery))
+        return self._deliver(topic, records, declared, is_awake, delivery)
 
     @contextmanager
     def paced(self, topic: str, *, hosts: int) -> Iterator[Callable[..., Paced]]:
-        """A connector on a new ``topic``; what is yielded times it for ``seconds`` at ``per_second``, and
-        may raise ``Dropped``."""
+        """A connector on a new ``topic``; what is yielded times it for ``seconds`` at ``per_second``."""
         self._receiver.reset()
         declared = subscriptions(self._receiver.urls(hosts))
         with self._bed.connector(topic, declared, start="latest") as connector:
@@ -85,20 +91,18 @@ class Bench:
             self._await_requests(_WARM_RECORDS)
 
             def pace(*, per_second: int, seconds: int) -> Paced:
-                return undisturbed(lambda: self._pace(connector, topic, per_second, seconds))
+                return self._pace(connector, topic, per_second, seconds)
 
             yield pace
             _stop(connector)
 
     def send(self, program: Literal["sender_loop", "minimal_sender"], *, requests: int) -> float:
-        """POSTs per CPU second of a sender alone, to a receiver that is awake. May raise ``Dropped``."""
+        """POSTs per CPU second of a sender alone, to a receiver that is awake."""
         self._receiver.reset(is_awake=True)
         urls = json.dumps(self._receiver.urls(_SENDER_HOSTS))
         command = [sys.executable, "-m", f"tests.bench.{program}", urls, str(requests)]
-        cpu_s = undisturbed(
-            lambda: float(subprocess.run(command, check=True, capture_output=True, timeout=_RUN_S_MAX).stdout)
-        )
-        return requests / cpu_s
+        ended = subprocess.run(command, check=True, capture_output=True, timeout=_RUN_S_MAX)
+        return requests / float(ended.stdout)
 
     def _deliver(
         self,
@@ -113,7 +117,8 @@ class Bench:
             pid = connector.process.pid
             warm = self._await_requests(int(records * _WARM_SHARE))
             warm_cpu_s, warm_threads, warm_at_s = tree_cpu_s(pid), thread_cpu_s(pid), time.monotonic()
-            self._await_requests(records)
+            with Slowness() as slowness:
+                self._await_requests(records)
             cpu_s = tree_cpu_s(pid) - warm_cpu_s
             wall_s = time.monotonic() - warm_at_s
             deliveries = records - warm
@@ -126,7 +131,13 @@ class Bench:
         counts = self._receiver.counts()
         if counts.requests != records or counts.bad_signatures or not counts.checked:
             raise RuntimeError(f"of {records} records, the receiver saw {counts}")
-        return Delivered(deliveries / cpu_s, deliveries / wall_s, memory_mb, us_by_thread)
+        return Delivered(
+            per_cpu_s=deliveries / cpu_s,
+            slowness=slowness.mean(),
+            per_s=deliveries / wall_s,
+            peak_memory_mb=memory_mb,
+            us_by_thread=us_by_thread,
+        )
 
     def _pace(self, connector: ConnectorProcess, topic: str, per_second: int, seconds: int) -> Paced:
         self._receiver.reset()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tests.bench.calibration import Dropped
+from tests.bench.calibration import Dropped, undisturbed
 from tests.bench.progress import say
 
 Result = TypeVar("Result")
@@ -23,7 +23,7 @@ class Spares:
         """The result; none when the run was disturbed and may not be repeated any more."""
         while True:
             try:
-                return [measure()]
+                return [undisturbed(measure)]
             except Dropped as why:
                 self.dropped.append(f"{name}: {why}")
                 say(f"dropped: {self.dropped[-1]}")
