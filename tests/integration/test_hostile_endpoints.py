@@ -31,6 +31,7 @@ from confluent_kafka import Producer
 
 from connector.core.trail import Trail
 from deploy.testbed import KafkaCluster
+from deploy.testbed.ports import free_port
 from tests.contracts.sender_tls_contract import SERVER_HELLO_1_1
 from tests.support.checker import Rule, read_all
 from tests.support.connector_process import (
@@ -78,7 +79,8 @@ async def test_hostile_endpoints_get_what_their_ladder_says_and_nobody_else_wait
         async def serve(behave: Behaviour, tls: ssl.SSLContext | None = None) -> str:
             return (await stack.enter_async_context(receiving(behave, tls))).url()
 
-        forbidden = await stack.enter_async_context(receiving(always(ok())))
+        # Ports that any free one is taken from are knocked at by clients of servers that were there before.
+        forbidden = await stack.enter_async_context(receiving(always(ok()), port=free_port()))
         urls = {
             "bomb": await serve(always(_bomb())),
             "endless-headers": await serve(_endless(b"HTTP/1.1 200 OK\r\n", b"X-More: of it\r\n" * 100)),

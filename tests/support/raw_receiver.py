@@ -101,8 +101,11 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(behave: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
-    """Serve ``behave`` until the block ends; whatever is still open then is cut."""
+async def receiving(
+    behave: Behaviour, tls: ssl.SSLContext | None = None, *, port: int = 0
+) -> AsyncIterator[Receiver]:
+    """Serve ``behave`` until the block ends, at any free port unless one is given; what is still open then is
+    cut."""
     receiver = Receiver("https" if tls else "http")
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -120,7 +123,7 @@ async def receiving(behave: Behaviour, tls: ssl.SSLContext | None = None) -> Asy
             writer.transport.abort() if tls else writer.close()
             receiver.handlers.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver
