@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from connector.core.commits import CommitState
 from connector.core.doneset import decode
 from connector.core.ledger import Ledger
+from connector.core.log_ends import LogEnds
 from connector.core.record import Record
 from connector.engine.ports import Assignment
 
@@ -35,15 +36,15 @@ class Flow:
     """One partition in hand: its ledger, what was fetched and is not admitted yet (``carry``), and
     what the group has committed.
 
-    ``fetched_ms`` (monotonic) is when the last of the carry was fetched, ``wake_ms`` when its head is due
+    ``log_ends`` are those seen with what was fetched, ``wake_ms`` is when the head of the carry is due
     (monotonic; 0: now). ``held`` says why an operator must look before this partition goes on; empty
     when it flows. ``poison_run`` counts poison records in a row, ``still_looks`` looks at
     a full window in a row between which nothing was admitted.
     """
 
     __slots__ = (
-        "carry", "commits", "end_offset", "epoch", "fetched_ms", "held", "is_draining", "is_paused",
-        "leader_epoch", "ledger", "poison_run", "still_looks", "tp", "wake_ms",
+        "carry", "commits", "end_offset", "epoch", "held", "is_draining", "is_paused",
+        "leader_epoch", "ledger", "log_ends", "poison_run", "still_looks", "tp", "wake_ms",
     )  # fmt: skip
 
     def __init__(self, assignment: Assignment) -> None:
@@ -54,7 +55,7 @@ class Flow:
         self.commits = CommitState(topic_id=assignment.topic_id)
         self.carry: deque[Record] = deque()
         self.end_offset = -1
-        self.fetched_ms = 0
+        self.log_ends = LogEnds()
         self.leader_epoch = done.leader_epoch if done else -1
         self.wake_ms = 0
         self.held = ""

@@ -89,13 +89,15 @@ class Fetched:
     """Records of one partition and epoch, in offset order, and where its log ended if reached.
 
     ``end_offset`` is -1, or the offset after the last one that exists (records, markers and
-    holes included) once these records are behind us.
+    holes included) once these records are behind us. ``log_end`` is where the log ended when they were
+    fetched, or earlier, but not before the last of them.
     """
 
     tp: TopicPartition
     epoch: int
     records: list[Record]
-    end_offset: int = -1
+    end_offset: int
+    log_end: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,8 +43,9 @@ their grace."""
 COPIES_MAX = 20_000
 """How many letters are remembered to recognise a second copy of one."""
 HOPS_BY_CLOCK_MAX = 20
-"""What has hopped more often waits its whole tier here, whatever the clocks say: to a clock that is ahead
-every letter is due at once, and one that cannot be tried would hop without end or pause."""
+"""What has hopped more often waits until it is known to have been here for its whole tier, whatever the clocks
+say: to a clock that is ahead every letter is due at once, and one that cannot be tried would hop without end
+or pause."""
 TICK_MIN_MS = 250
 TICK_MAX_MS = 1_000
 TICKS_PER_TIER = 20
@@ -97,11 +98,11 @@ class TierIntake:
         trail = decoded.trail
         now_ms = self._clock.now_ms()
         due_ms = due_at(append_ms=record.timestamp_ms, tier_ms=tier_ms, not_before_ms=trail.not_before_ms)
-        # By the broker's clock and ours; and whatever they say, no longer than the tier after we read it.
-        held_ms = self._clock.monotonic_ms() - flow.fetched_ms
-        rest_ms = min(due_ms - now_ms, tier_ms + tolerance_ms(tier_ms) - held_ms)
+        # By the broker's clock and ours; and whatever they say, no longer than the tier since it is known.
+        waited_ms = flow.log_ends.waited_ms(record.offset, self._clock.monotonic_ms())
+        rest_ms = min(due_ms - now_ms, tier_ms + tolerance_ms(tier_ms) - waited_ms)
         if trail.hop > HOPS_BY_CLOCK_MAX:
-            rest_ms = max(rest_ms, tier_ms - held_ms)
+            rest_ms = max(rest_ms, tier_ms - waited_ms)
         if rest_ms > 0:
             return self._not_due(tier_ms, rest_ms)
         step = release(

@@ -92,7 +92,7 @@ class Turns:
             if flow is None or flow.epoch != part.epoch or flow.is_draining:
                 continue  # of an epoch that is over: its next owner reads it again
             flow.carry.extend(part.records)
-            flow.fetched_ms = now_ms
+            flow.log_ends.saw(part.log_end, now_ms)
             if part.end_offset >= 0:
                 flow.end_offset = part.end_offset
         self._turn()

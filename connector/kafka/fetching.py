@@ -8,9 +8,11 @@ ahead; then it pauses everything and polls on for the group's sake. No poll is l
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 
-from confluent_kafka import Consumer, KafkaError, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as ClientPartition
 
 from connector.engine.ports import Fetched, Reading, TopicPartition
 from connector.kafka.bridge import Bridge
@@ -94,7 +96,15 @@ class Fetching:
             self._on_message_error(message)
         for tp, offset in found.regressed.items():
             self._changed_logs.regressed(tp, offset)
-        return found.batch
+        return [replace(part, log_end=max(part.log_end, self._log_end_of(part.tp))) for part in found.batch]
+
+    def _log_end_of(self, tp: TopicPartition) -> int:
+        """As the last answer to a fetch of it told, which may be some time ago; below 0: none did."""
+        of_client = ClientPartition(tp.topic, tp.partition)
+        try:
+            return self._consumer.get_watermark_offsets(of_client, cached=True)[1]
+        except KafkaException:
+            return -1  # it was taken from us meanwhile
 
     def _on_message_error(self, message: Message) -> None:
         error, topic, partition = message.error(), message.topic(), message.partition()

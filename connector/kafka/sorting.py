@@ -77,7 +77,7 @@ def sort(messages: Sequence[Message], held: dict[tuple[str, int], Holding]) -> S
         if records and records[-1].offset >= end_offset:
             end_offset = -1  # more was appended after that end was reached
         if records or end_offset >= 0:
-            found.batch.append(Fetched(one.tp, one.epoch, records, end_offset))
+            found.batch.append(Fetched(one.tp, one.epoch, records, end_offset, one.position))
     return found
 
 

@@ -228,7 +228,7 @@ class _Memory:
         if batch:
             parts = [[one for one in batch if one.partition == tp.partition] for tp in self._tps]
             self._reading.fetched(
-                [Fetched(tp, tp.partition, part) for tp, part in zip(self._tps, parts, strict=True)]
+                [Fetched(tp, tp.partition, part, -1, 0) for tp, part in zip(self._tps, parts, strict=True)]
             )
 
     def subscribe(self, _: Sequence[str]) -> None: ...

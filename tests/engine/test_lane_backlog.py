@@ -126,6 +126,24 @@ def test_what_came_while_it_was_away_is_drained_at_the_lanes_pace(ladder_ms: tup
 
 
 @virtual
+async def test_what_has_come_back_in_vain_for_twenty_times_is_drained_at_the_lanes_pace() -> None:
+    ladder_ms = (5_000, *[30_000] * 20)
+    world = begun(limited(ladder_ms, rate_per_s=None, in_flight_max=16))
+    world.behave("a", replies(503))
+    for _ in range(700):
+        world.fill(5)
+        await asyncio.sleep(1)
+
+    world.behave("a", replies(200, after_s=0.05))
+    await asyncio.sleep(31)
+    while not posts_to_a(world):
+        await asyncio.sleep(1)
+    await asyncio.sleep(35)  # the tier's own length, and what it may be late by
+
+    assert len(posts_to_a(world)) >= 3_400  # but for the probes
+
+
+@virtual
 async def test_a_slow_endpoint_that_nobody_has_limited_is_drained_at_its_pace() -> None:
     slow = {"rate_per_s": None, "in_flight_max": 1}
     one = limited(DEFAULT_LADDER_MS, **slow)

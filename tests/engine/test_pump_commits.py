@@ -171,7 +171,7 @@ async def test_the_end_of_the_log_is_committed_past_trailing_markers():
     world.start([subscription("a")])
     epoch = world.source.epoch_of[POSTS]
 
-    world.worker.pumps[0].fetched([Fetched(POSTS, epoch, [], 7)])
+    world.worker.pumps[0].fetched([Fetched(POSTS, epoch, [], 7, 7)])
     await asyncio.sleep(2)
     plan = [commit.offset for commit in world.cluster.commits if commit.tp == POSTS]
 
@@ -184,7 +184,7 @@ async def test_records_of_an_epoch_that_is_over_are_left_to_the_next_owner():
     record = world.cluster.append("post.created", b"1")
     world.start([subscription("a")], [TopicPartition("friend.added", 0)])
 
-    world.worker.pumps[0].fetched([Fetched(POSTS, 999_999, [record], 1)])
+    world.worker.pumps[0].fetched([Fetched(POSTS, 999_999, [record], 1, 1)])
     await asyncio.sleep(2)
 
     assert world.accepted("a") == 0

@@ -103,6 +103,22 @@ async def test_a_clock_that_is_behind_makes_a_letter_later_by_no_more_than_its_t
 
 
 @virtual
+async def test_a_clock_that_is_behind_holds_up_a_thousand_letters_no_longer_than_one():
+    cluster = Cluster(VirtualClock())
+    clock = VirtualClock()
+    clock.skew_ms = -300_000
+    world = World(cluster, FakeSender(cluster.clock), clock=clock)
+    for offset in range(1_200):  # more than two batches
+        put(world, offset=offset)
+
+    world.start([subscription("a", queue_max=2_000)])
+    await asyncio.sleep(10)
+
+    assert len(tries_s(world)) == 1_200
+    assert max(tries_s(world)) <= 8
+
+
+@virtual
 async def test_a_clock_that_is_ahead_makes_no_storm_of_hops():
     cluster = Cluster(VirtualClock())
     clock = VirtualClock()

@@ -86,7 +86,7 @@ def test_who_holds_up_a_nearly_full_window_is_given_up_unless_nothing_may_be_tak
         )
 
         # While all holds, answers of POSTs begun before still settle records, and each brings a turn.
-        turns.fetched([Fetched(POSTS, 1, [record(100)], -1)])
+        turns.fetched([Fetched(POSTS, 1, [record(100)], -1, 101)])
 
         assert given.up == given_up
 

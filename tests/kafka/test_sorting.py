@@ -39,6 +39,8 @@ def test_a_message_becomes_a_record_with_everything_it_had() -> None:
             A,
             1,
             [Record("t", 0, 5, 1_700_000_000_000, b"k", b"v", [("h", b"1"), ("h", None)], 3, "id")],
+            -1,
+            6,
         )
     ]
 
@@ -71,7 +73,7 @@ def test_the_end_is_told_without_records_too() -> None:
 
     found = sort([end(A, 4)], partitions)
 
-    assert found.batch == [Fetched(A, 1, [], 4)]
+    assert found.batch == [Fetched(A, 1, [], 4, 4)]
     assert partitions["t", 0].position == 4
 
 

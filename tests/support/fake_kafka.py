@@ -254,7 +254,7 @@ class FakeSource:
             is_end = self.position[tp] == len(log)
             if is_end:
                 self._at_end.add(tp)
-            batch.append(Fetched(tp, epoch, records, len(log) if is_end else -1))
+            batch.append(Fetched(tp, epoch, records, len(log) if is_end else -1, len(log)))
         return batch
 
 

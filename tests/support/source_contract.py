@@ -101,6 +101,19 @@ class SourceContract:
 
         await recorder.until(lambda: recorder.ends.get(tp) == 0, "the end of the partition")
 
+    async def test_where_the_log_ends_is_known_with_the_first_batches_already(
+        self, bed: SourceBed, join: Join, tp: TopicPartition
+    ) -> None:
+        bed.produce(tp.topic, [b"%d" % n for n in range(300)])
+
+        _, recorder = await join(batch_records_max=100)
+        await recorder.until_read(tp, 300)
+
+        parts = [part for batch in recorder.batches for part in batch if part.records]
+        assert all(part.records[-1].offset < part.log_end <= 300 for part in parts)
+        assert parts[0].records[-1].offset < 100
+        assert parts[0].log_end == 300
+
     async def test_without_a_grant_nothing_is_fetched(
         self, bed: SourceBed, join: Join, tp: TopicPartition
     ) -> None:
