@@ -43,9 +43,9 @@ their grace."""
 COPIES_MAX = 20_000
 """How many letters are remembered to recognise a second copy of one."""
 HOPS_BY_CLOCK_MAX = 20
-"""What has hopped more often waits until it is known to have been here for its whole tier, whatever the clocks
-say: to a clock that is ahead every letter is due at once, and one that cannot be tried would hop without end
-or pause."""
+"""What has hopped more often waits until it is known to have been here for its whole tier, whatever the
+clocks say: to a clock that is ahead every letter is due at once, and one that cannot be tried would hop
+without end or pause."""
 TICK_MIN_MS = 250
 TICK_MAX_MS = 1_000
 TICKS_PER_TIER = 20
