@@ -209,6 +209,7 @@ async def _run(settings: Settings, show: Show) -> None:
     worker.view(loaded.subscriptions, tiers_of(loaded.subscriptions))
     await worker.learn()
     worker.start()
+    await worker.get_share()
     source.subscribe(matched(settings.source_topics(), names))
     await stopped.wait()
     await worker.stop()

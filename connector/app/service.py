@@ -155,6 +155,8 @@ class Service:
             tiers = await self._prepare()
             self._view_first(self.worker, tiers)
         self.worker.start()
+        self.starting = "getting a share of the rate limits"
+        await self.worker.get_share()
         source.subscribe(self._read)
         tier_source.subscribe(list(tiers.values()))
         self._followers = [loop.create_task(self._watch.run()), loop.create_task(self._follow())]

@@ -1,7 +1,8 @@
 """The worker: one process's share of the work, put together from the ports and run until it is stopped.
 
 It owns the order of things. At the start: the subscriptions are known before a group is joined, for an
-event matched against too few of them is lost. At the stop: reading ends, what is in hand is settled or
+event matched against too few of them is lost; and the share of the rate limits, or the first seconds' events
+would all have to wait in tiers. At the stop: reading ends, what is in hand is settled or
 given back, the last offsets are committed, the groups are left, then the writer and the sender close.
 A kill at any point is safe by construction; the order only keeps duplicates few.
 """
@@ -43,6 +44,9 @@ from connector.engine.tiers import TierIntake
 
 LOOK_MS = 250
 """How often lanes and windows are looked over: for so long at most a full one holds up the others."""
+SHARE_WAIT_MAX_MS = 5_000
+"""What has no rate limit waits no longer than this for what has one. Usually two seconds are enough; where
+the other workers cannot be heard, no time is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +233,8 @@ class Worker:
         await self.hearing.caught_up()
 
     def start(self) -> None:
-        """Join the groups and work. :meth:`view` and :meth:`learn` come first."""
+        """Work on what the sources bring. :meth:`view` and :meth:`learn` come first, the topics are
+        subscribed to after :meth:`get_share`."""
         assert self.outbox.tiers, "the view is complete before a group is joined"
         self._has_started = True
         self.presence.park(self._parking())
@@ -239,6 +244,15 @@ class Worker:
         self._tasks.spawn(self._look_for_ever(), "look")
         if self._replay is not None:
             self._tasks.spawn(self._replay.run(), "backlog")
+
+    async def get_share(self) -> None:
+        """Get a share of the rate limits, if there are any; :data:`SHARE_WAIT_MAX_MS` at most."""
+        until_ms = self._clock.monotonic_ms() + SHARE_WAIT_MAX_MS
+        while any(lane.bucket is not None for lane in self.lanes) and self._clock.monotonic_ms() < until_ms:
+            self._take_share()
+            if self.share:
+                return
+            await asyncio.sleep(LOOK_MS / 1_000)
 
     def hold(self, why: str) -> None:
         """Read no new events: who should get them is in doubt. Retries and what is in hand go on."""

@@ -6,9 +6,11 @@ import asyncio
 
 import pytest
 
+from connector.core.subscription import Subscription
+from connector.engine.worker import SHARE_WAIT_MAX_MS
 from tests.support.team import TIERS_MS, Team
 from tests.support.virtual_time import UNIX_AT_START_MS, run_virtual, virtual
-from tests.support.world import subscription
+from tests.support.world import POSTS, subscription
 
 
 def starts_s(team: Team) -> list[float]:
@@ -62,6 +64,49 @@ async def test_a_worker_that_has_not_joined_sends_nothing_of_a_limited_lane_but_
     assert len(team.posts("free")) == 5
     await asyncio.sleep(3)
     assert len(team.posts("a")) == 5
+
+
+async def waited_s(team: Team, *subscriptions: Subscription, is_heard: bool = True) -> float:
+    """How long another worker waits for its share."""
+    world = await team.start(*subscriptions)
+    team.topic.is_down = not is_heard
+    begun_ms = team.clock.now_ms()
+    await world.worker.get_share()
+    return (team.clock.now_ms() - begun_ms) / 1_000
+
+
+@virtual
+async def test_a_worker_that_has_its_share_before_it_reads_sends_nothing_to_a_tier():
+    team = Team(lambda: 0.02)
+    world = team.make()
+    world.worker.view([subscription("a", rate_per_s=1_000, queue_max=50)], TIERS_MS)
+    world.worker.start()
+
+    await world.worker.get_share()
+    team.fill(300, 0)
+    world.source.assign(POSTS)
+    await asyncio.sleep(2)
+
+    assert len(team.posts()) == 300
+    assert not world.worker.accounts.to_tiers
+
+
+@virtual
+async def test_a_share_takes_two_seconds_where_others_are_heard_and_none_where_nothing_is_limited():
+    team = Team(lambda: 0.5)
+
+    assert await waited_s(team, subscription("a")) == 0
+    assert 2 <= await waited_s(team, subscription("a", rate_per_s=10)) <= 2.5
+    assert team.worlds[1].worker.share == 0.5
+
+
+@virtual
+async def test_where_the_board_is_not_heard_a_worker_reads_all_the_same():
+    team = Team(lambda: 0.02)
+
+    took_s = await waited_s(team, subscription("a", rate_per_s=10), is_heard=False)
+
+    assert SHARE_WAIT_MAX_MS / 1_000 <= took_s <= 5.5
 
 
 @virtual
