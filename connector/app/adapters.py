@@ -42,7 +42,9 @@ SETTLED_PER_COMMIT = 2_000
 POISON_RUN_MAX = 1_000
 TIER_BATCH_RECORDS_MAX = 200
 TIER_QUEUED_BYTES_MAX = 2 << 20
-"""Tiers are fetched in small bites: most of what lies there is not due yet."""
+TIER_PARTITION_BYTES_MAX = 128 << 10
+"""Tiers are fetched in small bites, about a batch each: most of what lies there is not due yet, and what was
+fetched beyond the batch is thrown away while its partition is paused."""
 WRITE_HEADROOM_BYTES = 128 << 10
 """What headers may add to the largest record our own topics take before the client refuses it."""
 
@@ -181,6 +183,8 @@ def tier_source_of(settings: Settings, capabilities: Capabilities) -> KafkaSourc
             protocol=settings.group_protocol,
             batch_records_max=TIER_BATCH_RECORDS_MAX,
             queued_bytes_max=TIER_QUEUED_BYTES_MAX,
+            queued_records_min=TIER_BATCH_RECORDS_MAX,
+            partition_bytes_max=TIER_PARTITION_BYTES_MAX,
             revoke_budget_ms=settings.delivery.revoke_drain_ms,
         ),
         access=access_of(settings.own_cluster),

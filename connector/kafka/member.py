@@ -52,8 +52,9 @@ class MemberSettings:
 
     ``groups`` are the other groups of the same connector, which may share its prefix. ``start`` is
     where a topic is begun that the group has never read, but for ``own_topics``, which are begun at their
-    start; ``None``: refuse. ``batch_records_max``
-    bounds a batch, ``queued_bytes_max`` what is fetched ahead. ``revoke_budget_ms`` is what the engine
+    start; ``None``: refuse. ``batch_records_max`` bounds a batch, ``queued_bytes_max`` what is fetched
+    ahead, ``queued_records_min`` and ``partition_bytes_max`` in which bites
+    (:func:`~connector.kafka.access.consumer_properties`). ``revoke_budget_ms`` is what the engine
     gets to drain partitions; at most a third of ``poll_interval_max_ms``, after which the group
     gives a silent member up. ``look_every_ms`` is how often topics are looked at.
     """
@@ -66,6 +67,8 @@ class MemberSettings:
     strategy: Strategy = "cooperative-sticky"
     batch_records_max: int = 500
     queued_bytes_max: int = 8 << 20
+    queued_records_min: int = 2_000
+    partition_bytes_max: int = 1 << 20
     revoke_budget_ms: int = 10_000
     poll_interval_max_ms: int = 300_000
     look_every_ms: int = 10_000
@@ -168,7 +171,11 @@ class Member:
         settings = self._settings
         access = self._cluster.access
         properties = consumer_properties(
-            access, group=settings.group, queued_bytes_max=settings.queued_bytes_max
+            access,
+            group=settings.group,
+            queued_bytes_max=settings.queued_bytes_max,
+            queued_records_min=settings.queued_records_min,
+            partition_bytes_max=settings.partition_bytes_max,
         )
         properties |= {
             "group.protocol": settings.protocol,
