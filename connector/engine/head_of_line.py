@@ -1,12 +1,13 @@
 """The head-of-line rule: a partition is not held up by a few of its records.
 
-When a window is nearly full, and at least half of its older half is settled, the rest has been *overtaken*
+When a window is half full, and at least half of its older half is settled, the rest has been *overtaken*
 by hundreds of others. Before those have to wait, it is diverted: what is queued for an endpoint that failed
-last and accepted nothing lately, and what is queued for any other and will not have its turn soon. What is
-in flight for the former is diverted too, which may send it twice, when no more than a few records are in
-the way. A partition whose window is full and stays so is paused, so that the others go on, and what is
-queued of its records is diverted; all of it, which may send something twice, when it is held up by few or
-the patience is over.
+last and accepted nothing lately, and what is queued for any other and will not have its turn soon. (Later
+would be too late: one batch may bring a quarter of a window within 40 ms, and a letter takes 50 to be
+durable.) What is in flight for the former is diverted too, which may send it twice, when no more than a few
+records are in the way. A partition whose window is full and stays so is paused, so that the others go on, and
+what is queued of its records is diverted; all of it, which may send something twice, when it is held up by
+few or the patience is over.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class HeadOfLine:
     def __init__(self, relief: Relief, limits: FlowLimits) -> None:
         self._relief = relief
         self._limits = limits
-        self._nearly_full = limits.window_records_max * 9 // 10
+        self._half_full = limits.window_records_max // 2
         self._looks_ms = 0
 
     def is_to_look(self, now_ms: int) -> bool:
@@ -61,12 +62,12 @@ class HeadOfLine:
         return now_ms >= self._looks_ms
 
     def overtake(self, flows: Iterable[Flow], now_ms: int) -> None:
-        """Divert what windows that are nearly full of records will soon wait for."""
+        """Divert what the windows of ``flows`` will soon wait for."""
         self._looks_ms = now_ms + OVERTAKE_EVERY_MS
         overtaken: list[Ticket] = []
         few: list[Ticket] = []
         for flow in flows:
-            if flow.ledger.window >= self._nearly_full:
+            if flow.ledger.window >= self._half_full:
                 stragglers = flow.ledger.stragglers()
                 overtaken += stragglers
                 if len(stragglers) * FEW <= flow.ledger.window:
