@@ -40,11 +40,10 @@ from connector.webhook.sender import WebhookSender
 SETTLED_PER_COMMIT = 2_000
 """Commit before the interval is over once so many records are settled: bounds what a crash repeats."""
 POISON_RUN_MAX = 1_000
-TIER_BATCH_RECORDS_MAX = 200
 TIER_QUEUED_BYTES_MAX = 2 << 20
 TIER_PARTITION_BYTES_MAX = 128 << 10
-"""Tiers are fetched in small bites, about a batch each: most of what lies there is not due yet, and what was
-fetched beyond the batch is thrown away while its partition is paused."""
+"""Tiers are fetched in small bites, and only when nothing of one is left: most of what lies there is not due
+yet, and what was fetched beyond a batch is thrown away while its partition is paused."""
 WRITE_HEADROOM_BYTES = 128 << 10
 """What headers may add to the largest record our own topics take before the client refuses it."""
 
@@ -181,9 +180,8 @@ def tier_source_of(settings: Settings, capabilities: Capabilities) -> KafkaSourc
             groups=(settings.group,),
             start="earliest",
             protocol=settings.group_protocol,
-            batch_records_max=TIER_BATCH_RECORDS_MAX,
             queued_bytes_max=TIER_QUEUED_BYTES_MAX,
-            queued_records_min=TIER_BATCH_RECORDS_MAX,
+            queued_records_min=1,
             partition_bytes_max=TIER_PARTITION_BYTES_MAX,
             revoke_budget_ms=settings.delivery.revoke_drain_ms,
         ),
