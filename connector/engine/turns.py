@@ -127,7 +127,8 @@ class Turns:
         flows = self._with_carry(now_ms)
         if self._head_of_line.is_to_look(now_ms) and self._downstream.has_room():
             # Without room nothing is to be written instead of sent, either.
-            self._head_of_line.overtake(list(self._flows.values()), now_ms)
+            staying = [flow for flow in self._flows.values() if not flow.is_draining]
+            self._head_of_line.overtake(staying, now_ms)
         for flow in flows:
             if budget == 0 or is_full:
                 break

@@ -112,3 +112,15 @@ def test_a_window_that_is_half_full_is_relieved_before_its_partition_has_its_nex
         assert given.up == given_up
 
     turn()
+
+
+@virtual
+async def test_of_a_partition_that_leaves_what_is_under_way_is_waited_for():
+    given, leaving = Given(), flow_held_up_by_its_first(100)
+    leaving.is_draining = True
+    other = TopicPartition("post.created", 1)
+    turns = turns_of(leaving, flow_held_up_by_its_first(1, other), given=given)
+
+    turns.fetched([Fetched(other, 1, [], -1, 1)])
+
+    assert given.up == []
