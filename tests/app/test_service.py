@@ -32,7 +32,7 @@ async def until(is_so: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-def declare(folder: Path, *ids: str) -> None:
+def declare(folder: Path, *ids: str, **more: object) -> None:
     subscriptions = [
         {
             "id": id_,
@@ -40,6 +40,7 @@ def declare(folder: Path, *ids: str) -> None:
             "events": ["*"],
             "dialect": "webhooks-v1",
             "secrets": {"current": "a-secret-of-enough-bytes"},
+            **more,
         }
         for id_ in ids
     ]
@@ -131,6 +132,24 @@ async def test_the_view_is_read_again_when_learning_has_taken_long(
 
     assert [lane.subscription.id for lane in service.worker.lanes] == ["one", "two"]
     await service.stop()
+
+
+async def test_a_start_that_gets_its_share_of_the_rate_limits_can_be_stopped(
+    mock_kafka: MockCluster, tmp_path: Path
+) -> None:
+    for name in ("post.created", *(f"webhooks.{own}" for own in OWN)):
+        mock_kafka.create_topic(name, 1)
+    declare(tmp_path, "one", limits={"rate_per_s": 10})
+    service = make_service(mock_kafka.bootstrap_servers, tmp_path)
+    starting = asyncio.create_task(service.start())
+    await until(lambda: service.starting == "getting a share of the rate limits")
+
+    assert service.unready() == ["starting: getting a share of the rate limits"]
+    starting.cancel()
+    async with asyncio.timeout(20):
+        await service.stop()
+
+    assert starting.cancelled()
 
 
 @pytest.mark.slow
