@@ -61,6 +61,11 @@ class CommitState:
         """The last offset the broker acknowledged in this epoch; -1 before the first."""
         return self._committed.offset if self._committed else -1
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a commit is on its way."""
+        return self._pending is not None
+
     def plan(
         self, ledger: Ledger, *, now_ms: int, leader_epoch: int, is_final: bool = False
     ) -> CommitPlan | None:

@@ -1,7 +1,8 @@
 """The committer: what is settled is committed, every second, and sooner when much was settled.
 
 What a commit says is decided by :mod:`connector.core.commits`; this asks the source for those that are
-due and tells the flows what the broker answered.
+due and tells the flows what the broker answered. A group refuses commits while its members change: those are
+asked for again, and the last ones are waited for, since a member that has left can ask no more.
 """
 
 from __future__ import annotations
@@ -13,6 +14,12 @@ from connector.core.accounts import Accounts
 from connector.core.commits import CommitPlan
 from connector.engine.flow import Flow
 from connector.engine.ports import Clock, Commit, CommitResult, Log, Source, TopicPartition
+
+LAST_WAIT_MS = 5_000
+"""So long the last commits are waited for: a healthy group's members have changed by then."""
+_LOOK_MS = 10
+"""How soon after they were asked for the last commits are looked at; twice as long each time, up to a commit
+interval."""
 
 
 class Committer:
@@ -38,6 +45,7 @@ class Committer:
         self._commit_interval_ms = commit_interval_ms
         self._settled_per_commit = settled_per_commit
         self._settled_at_commit = 0
+        self._is_hurried = False
 
     async def commit_for_ever(self) -> None:
         while True:
@@ -48,6 +56,22 @@ class Committer:
                 if self._accounts.records_settled - self._settled_at_commit >= self._settled_per_commit:
                     break
             self.commit_now()
+
+    async def commit_last(self) -> None:
+        """Commit all that is settled, and wait until it is, for :data:`LAST_WAIT_MS` at most."""
+        deadline_ms = self._clock.monotonic_ms() + LAST_WAIT_MS
+        wait_ms = _LOOK_MS
+        self.commit_now()
+        while any(flow.commits.is_awaited for flow in self._flows.values()):
+            if self._is_hurried or self._clock.monotonic_ms() >= deadline_ms:
+                return
+            await asyncio.sleep(wait_ms / 1_000)
+            wait_ms = min(wait_ms * 2, self._commit_interval_ms)
+            self.commit_now()
+
+    def hurry(self) -> None:
+        """Wait for no commit any more."""
+        self._is_hurried = True
 
     def commit_now(self) -> None:
         """Ask for every commit that is due."""

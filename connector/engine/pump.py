@@ -101,16 +101,17 @@ class Pump:
         self._spawn(self._committer.commit_for_ever(), f"{self.name} commits")
 
     async def drain(self, budget_ms: int) -> None:
-        """Admit nothing more; wait until what is in hand is settled or ``budget_ms`` has passed.
-        The partitions stay ours until the source is closed."""
+        """Admit nothing more; wait until what is in hand is settled or ``budget_ms`` has passed, and then
+        until that is committed. The partitions stay ours until the source is closed."""
         self._turns.stop()
         await self._drain.drain(list(self._flows.values()), budget_ms)
         self._is_drained = True
-        self._committer.commit_now()
+        await self._committer.commit_last()
 
     def hurry(self) -> None:
         """End every drain under way now: what is in flight is sent again by the next owner."""
         self._drain.hurry()
+        self._committer.hurry()
 
     def hold(self, why: str) -> None:
         """Admit nothing until :meth:`release`: what decides who gets an event is in doubt."""

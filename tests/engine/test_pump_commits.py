@@ -79,6 +79,45 @@ def test_a_commit_that_fails_is_tried_again(error: str):
 
 
 @virtual
+async def test_a_stop_waits_until_a_group_whose_members_change_takes_the_last_commits():
+    world = World.new()
+    world.source.leaves_in_vain = True
+    world.start([subscription("a")])
+    await asyncio.sleep(3)
+    world.source.commit_errors = [refused("ILLEGAL_GENERATION")] * 3
+    world.fill(10)
+    await asyncio.sleep(0.1)
+
+    await world.worker.stop()
+
+    assert world.source.commit_errors == []
+    assert world.committed(POSTS) == 10
+
+
+@pytest.mark.parametrize("is_hurried", [False, True])
+def test_a_stop_does_not_wait_for_ever_for_a_group_that_takes_no_commit(is_hurried: bool):
+    @virtual
+    async def run() -> None:
+        world = World.new()
+        world.start([subscription("a")])
+        await asyncio.sleep(3)
+        world.source.lost_answers = 100
+        world.source.commit_errors = [refused("COORDINATOR_NOT_AVAILABLE")] * 100
+        world.fill(10)
+        await asyncio.sleep(0.1)
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        if is_hurried:
+            loop.call_later(1, world.worker.hurry)
+
+        await world.worker.stop()
+
+        assert loop.time() - begun_s < (2.1 if is_hurried else 6.1)
+
+    run()
+
+
+@virtual
 async def test_a_refused_done_set_is_left_out_and_counted():
     world = World.new()
     world.behave("a", hangs_for("post_created-0-0"))

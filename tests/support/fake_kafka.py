@@ -98,8 +98,9 @@ class FakeSource:
     """Reads assigned partitions of a :class:`Cluster`, one batch per grant.
 
     ``commit_errors`` are given to the next commits in turn; of ``lost_answers`` commits the answer never
-    comes. ``pauses`` counts what costs a real client its prefetched records, ``commits_behind`` what was
-    refused because more was committed before.
+    comes; while it ``leaves_in_vain`` the group takes no last commit of what is handed back. ``pauses``
+    counts what costs a real client its prefetched records, ``commits_behind`` what was refused because more
+    was committed before.
     """
 
     epochs = itertools.count(1)
@@ -116,6 +117,7 @@ class FakeSource:
         self.position: dict[TopicPartition, int] = {}
         self.commit_errors: list[CommitResult] = []
         self.lost_answers = 0
+        self.leaves_in_vain = False
         self.has_joined = False
         self.is_dead = False
         self.is_closed = False
@@ -154,7 +156,7 @@ class FakeSource:
             raise
         for one in commits:
             assert one.tp in tps, "only what is handed over is committed"
-            if self._is_live(one):
+            if self._is_live(one) and not self.leaves_in_vain:
                 self._take(one)
         self._forget(tps)
 
