@@ -21,7 +21,7 @@ from connector.engine.delivery import Delivery
 from connector.engine.departures import Departures, trail_of
 from connector.engine.exclusion import Exclusion, News, Operator
 from connector.engine.handing_over import HandingOver
-from connector.engine.lane import PROVEN_MS, Lane
+from connector.engine.lane import Lane
 from connector.engine.lanes import Lanes
 from connector.engine.outage_watch import OutageWatch
 from connector.engine.outbox import Outbox
@@ -29,6 +29,7 @@ from connector.engine.parked import Parked
 from connector.engine.places import Places
 from connector.engine.ports import Clock, Log, Sender, Spawn
 from connector.engine.probes import Probes
+from connector.engine.round import Round
 from connector.engine.setbacks import Setbacks
 from connector.engine.settlement import Settlement
 
@@ -75,6 +76,7 @@ class Dispatcher:
     ) -> None:
         self._sender = sender
         self._lanes = lanes
+        self._round = Round(lanes)
         self._outbox = outbox
         self._leave = departures
         self._settlement = settlement
@@ -108,9 +110,7 @@ class Dispatcher:
             on_open=self._opened,
             on_forgive=self._exclusion.forgiven,
         )
-        self.handing_over = HandingOver(
-            lanes=lanes, places=self._places, outbox=outbox, departures=departures
-        )
+        self.handing_over = HandingOver(places=self._places, outbox=outbox, departures=departures)
         self._abandoned = self.handing_over.abandoned
         self._setbacks = Setbacks(outbox=outbox, departures=departures, accounts=accounts, log=log)
         self._is_full = False
@@ -178,13 +178,8 @@ class Dispatcher:
             self._start(delivery)
         elif lane.is_shut(now_ms := self._clock.now_ms()):
             self._exclusion.turn_away(delivery, now_ms)
-        else:
-            now_ms = self._clock.monotonic_ms()
-            if lane.enqueue(delivery, now_ms):
-                self._places.waiting += 1
-                self._places.line_up(lane)
-            else:
-                self._leave.make_room(delivery, "full lane")
+        elif not self._places.enqueue(delivery, self._clock.monotonic_ms()):
+            self._leave.make_room(delivery, "full lane")
 
     def changed(self, evicted: Iterable[Lane]) -> None:
         """The subscriptions have changed. The lanes that were evicted may not keep their queue: their
@@ -220,19 +215,14 @@ class Dispatcher:
         if self._watch.why:
             return
         self._exclusion.look()
+        for lane in self._round.next():
+            lane.expire(now_ms)
         overdue_ms = now_ms - self._wait_max_ms
-        for lane in self._lanes:
-            if lane.throughput is not None:
-                lane.forget_returns(now_ms)
-            if lane.is_proven and now_ms - lane.proven_ms > PROVEN_MS:
-                lane.is_proven = False
-            if not lane.waiting:
-                continue
+        for lane in self._places.queued:
             retry_overdue_ms = now_ms - RETRY_WAIT_MAX_MS if lane.is_proven else overdue_ms
             for delivery in self._places.take_out(lane, _waits_since(overdue_ms, retry_overdue_ms)):
                 self._leave.make_room(delivery, "waited too long")
-            for delivery in lane.take_surplus(now_ms):
-                self._places.waiting -= 1
+            for delivery in self._places.take_surplus(lane, now_ms):
                 self._leave.make_room(delivery, "full lane")
             self._places.line_up(lane)  # a breaker's cool-down may be over
         self._places.serve()
@@ -333,8 +323,7 @@ class Dispatcher:
             self._late(delivery)
         elif is_put_back:
             self._accounts.attempts[outcome.error_class] += 1
-            self._places.waiting += 1
-            lane.put_back(delivery)
+            self._places.put_back(delivery)
         else:
             self._setbacks.take(delivery, answer, outcome, now_ms)
         if has_changed:

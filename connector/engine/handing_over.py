@@ -13,7 +13,6 @@ from connector.core.ledger import Ledger, Ticket
 from connector.engine.delivery import Delivery
 from connector.engine.departures import Departures
 from connector.engine.lane import Lane
-from connector.engine.lanes import Lanes
 from connector.engine.outbox import Outbox
 from connector.engine.places import Places
 
@@ -22,8 +21,7 @@ class HandingOver:
     """Implements what a drain and the head-of-line rule ask for. ``abandoned`` are the deliveries in flight
     that were given up already."""
 
-    def __init__(self, *, lanes: Lanes, places: Places, outbox: Outbox, departures: Departures) -> None:
-        self._lanes = lanes
+    def __init__(self, *, places: Places, outbox: Outbox, departures: Departures) -> None:
         self._places = places
         self._outbox = outbox
         self._leave = departures
@@ -37,7 +35,7 @@ class HandingOver:
         # Begun: a delivery of it is settled, in flight or being written. Giving back the rest of such a
         # record would repeat what is done of it.
         begun = {delivery.ticket for delivery in self._places.flying} | set(self._outbox.tickets)
-        for lane in self._lanes:
+        for lane in self._places.queued:
             for delivery in self._places.take_out(lane, lambda one: one.ticket.ledger in leaving):
                 ticket = delivery.ticket
                 if ticket.ledger.is_live and (ticket.settled_deliveries or ticket in begun):
@@ -56,12 +54,12 @@ class HandingOver:
 
     def divert_queued(self, tickets: Collection[Ticket], why: str) -> None:
         """Divert whatever of these records is queued."""
-        self._divert_queued(set(tickets), self._lanes, why)
+        self._divert_queued(set(tickets), self._places.queued, why)
 
     def abandon(self, tickets: Collection[Ticket], why: str) -> None:
         """Divert whatever of these records is queued or in flight; their POSTs go on unheeded."""
         leaving = set(tickets)
-        self._divert_queued(leaving, self._lanes, why)
+        self._divert_queued(leaving, self._places.queued, why)
         self._abandon([one for one in self._places.flying if one.ticket in leaving], why)
 
     def divert_overtaken(self, tickets: Collection[Ticket], why: str, now_ms: int) -> None:
@@ -69,9 +67,10 @@ class HandingOver:
         is queued for others, what was never tried and will not have its turn soon after ``now_ms``
         (monotonic)."""
         leaving = set(tickets)
-        self._divert_queued(leaving, (lane for lane in self._lanes if lane.is_suspect), why)
-        for lane in self._lanes:
-            if lane.queue and not lane.is_suspect:
+        queued = self._places.queued
+        self._divert_queued(leaving, (lane for lane in queued if lane.is_suspect), why)
+        for lane in queued:
+            if not lane.is_suspect:
                 late = {one for one in lane.late(now_ms) if one.ticket in leaving}
                 if late:
                     for delivery in self._places.take_out(lane, late.__contains__):
@@ -85,9 +84,8 @@ class HandingOver:
 
     def _divert_queued(self, leaving: set[Ticket], lanes: Iterable[Lane], why: str) -> None:
         for lane in lanes:
-            if lane.queue or lane.retries:
-                for delivery in self._places.take_out(lane, lambda one: one.ticket in leaving):
-                    self._leave.divert(delivery, why)
+            for delivery in self._places.take_out(lane, lambda one: one.ticket in leaving):
+                self._leave.divert(delivery, why)
 
     def _abandon(self, deliveries: Iterable[Delivery], why: str) -> None:
         for delivery in deliveries:

@@ -22,7 +22,7 @@ FEW = 20
 """One of so many records of a window may be in the way: then the others wait for these few."""
 OVERTAKE_EVERY_MS = 100
 """In which a busy partition takes what is left of its window. All partitions are looked at together: to find
-what waits of their records takes a look at every lane."""
+what waits of their records takes a look at every lane that has something waiting."""
 LOOKS_MAX = 20
 """For how many looks a full window may stay as it is before all in it is diverted: 5 s."""
 

@@ -47,6 +47,7 @@ from connector.engine.lane import Lane
 from connector.engine.lanes import Lanes
 from connector.engine.ports import Clock
 from connector.engine.presence import Presence
+from connector.engine.round import Round
 from connector.engine.shared import Board
 
 UNKNOWN_MAX: Final = 20_000
@@ -58,9 +59,8 @@ WITHDRAW_EVERY_MS: Final = 3_600_000
 """How often is looked for those, and how long after a start: a wrong file may be mended until then."""
 WITHDRAWN_MAX: Final = 1_000
 """So many are removed at once."""
-RUNS_EVERY_MS: Final = 1_000
-RUNS_TOLD_MAX: Final = 100
-"""So often is looked for runs of failures to tell of, and so many of them are told at once."""
+RUNS_TOLD_MAX: Final = 25
+"""So many runs of failures are told of at each look."""
 
 _ENDPOINT = "endpoint/"
 
@@ -83,6 +83,7 @@ class Knowledge:
         self._presence = presence
         self._worker_id = worker_id
         self._lanes = lanes
+        self._round = Round(lanes)
         self._clock = clock
         self._on_change = on_change
         self._unknown: dict[str, EndpointNews] = {}
@@ -91,7 +92,6 @@ class Knowledge:
         """The newest of each that is in our view, if they are of another URL than it leads to here."""
         self._insisted: set[str] = set()
         """Subscriptions for which we have answered news of another URL that tell of no change."""
-        self._runs_at_ms = 0
         self._withdraws_at_ms = clock.monotonic_ms() + WITHDRAW_EVERY_MS
 
     def tell(self, lane: Lane) -> None:
@@ -105,15 +105,15 @@ class Knowledge:
         if now_ms >= self._withdraws_at_ms and self._presence.is_leading:
             self._withdraws_at_ms = now_ms + WITHDRAW_EVERY_MS
             self._withdraw()
-        if now_ms >= self._runs_at_ms:
-            self._runs_at_ms = now_ms + RUNS_EVERY_MS
-            self.tell_runs(RUNS_TOLD_MAX)
+        self._tell_runs(self._round.next(), RUNS_TOLD_MAX)
 
-    def tell_runs(self, runs_max: int | None = None) -> None:
-        """Of runs of failures, of so many at most, what the others do not know: that one has ended, or that
-        it goes on."""
+    def tell_runs(self) -> None:
+        """Of all runs of failures what the others do not know: that one has ended, or that it goes on."""
+        self._tell_runs(self._lanes, None)
+
+    def _tell_runs(self, lanes: Iterable[Lane], runs_max: int | None) -> None:
         now_ms = self._clock.now_ms()
-        news = (lane for lane in self._lanes if lane.failures.is_news(now_ms) and lane.disabled is None)
+        news = (lane for lane in lanes if lane.failures.is_news(now_ms) and lane.disabled is None)
         for lane in islice(news, runs_max):
             self.tell(lane)
 

@@ -423,8 +423,17 @@ class Lane:
         waiting = min(len(self.queue), self.room(now_ms)) + min(len(self.retries), self.retry_room(now_ms))
         return returns.take_tier(tiers, waiting=waiting, per_s=per_s, now_ms=now_ms)
 
-    def forget_returns(self, now_ms: int) -> None:
-        """Once all of it is back; and what it makes once it has nothing to do."""
+    # ── what holds no longer ────────────────────────────────────────────────────────────────────
+
+    def expire(self, now_ms: int) -> None:
+        """Forget a success of long ago, what waited elsewhere once all of it is back, and what the lane makes
+        once it has nothing to do. Ask every few seconds (monotonic)."""
+        if self.is_proven and now_ms - self.proven_ms > PROVEN_MS:
+            self.is_proven = False
+        if self.throughput is not None:
+            self._expire_returns(now_ms)
+
+    def _expire_returns(self, now_ms: int) -> None:
         if self.returns is not None and self.returns.are_over(now_ms):
             self.returns = None
         if self.returns is None and not self.busy_since_ms:

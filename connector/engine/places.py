@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from connector.engine.delivery import Delivery
@@ -29,8 +29,9 @@ ASK_AGAIN_MS: Final = 250
 
 
 class Places:
-    """``flying`` are the deliveries whose POSTs are under way, ``waiting`` counts those in lanes' queues;
-    ``line`` are the lanes that wait for no more than their turn. While ``is_closed`` nothing waiting starts.
+    """``flying`` are the deliveries whose POSTs are under way, ``waiting`` counts those in lanes' queues, and
+    ``queued`` are these lanes, so that nobody has to look at all there are; ``line`` are the lanes that wait
+    for no more than their turn. While ``is_closed`` nothing waiting starts.
 
     A lane is in the one line that its ``line`` names, once, and in no other; one that has something waiting
     and lacks nothing is in none but the general one: ``tests/engine/test_places.py``.
@@ -48,6 +49,7 @@ class Places:
         self._timed: deque[Lane] = deque()  # never filled: it marks lanes that wait for their rate limit
         self.flying: set[Delivery] = set()
         self.waiting = 0
+        self._queued: dict[Lane, None] = {}  # in the order in which they began to have something waiting
         self.is_closed = False
 
     def may_start(self, lane: Lane) -> bool:
@@ -67,6 +69,28 @@ class Places:
         elif not lane.has_place(self._clock.now_ms()):
             return False
         return lane.bucket is None or not lane.bucket.take(self._clock.monotonic_ms())
+
+    @property
+    def queued(self) -> Sequence[Lane]:
+        """The lanes that have something waiting now."""
+        return tuple(self._queued)
+
+    def enqueue(self, delivery: Delivery, now_ms: int) -> bool:
+        """Let ``delivery`` wait in its lane from ``now_ms`` (monotonic); false when there is no room."""
+        lane = delivery.lane
+        if not lane.enqueue(delivery, now_ms):
+            return False
+        self.waiting += 1
+        self._queued[lane] = None
+        self.line_up(lane)
+        return True
+
+    def put_back(self, delivery: Delivery) -> None:
+        """It was started and is to wait again, ahead of all others."""
+        lane = delivery.lane
+        lane.put_back(delivery)
+        self.waiting += 1
+        self._queued[lane] = None
 
     def occupy(self, delivery: Delivery) -> None:
         """Its POST starts."""
@@ -128,8 +152,16 @@ class Places:
 
     def take_out(self, lane: Lane, is_leaving: Callable[[Delivery], bool]) -> list[Delivery]:
         """Take those out of the queues of ``lane``."""
-        leaving = lane.remove(is_leaving)
+        return self._left(lane, lane.remove(is_leaving))
+
+    def take_surplus(self, lane: Lane, now_ms: int) -> list[Delivery]:
+        """Take out of the queues of ``lane`` what there is no room for at ``now_ms`` (monotonic)."""
+        return self._left(lane, lane.take_surplus(now_ms))
+
+    def _left(self, lane: Lane, leaving: list[Delivery]) -> list[Delivery]:
         self.waiting -= len(leaving)
+        if not lane.waiting:
+            self._queued.pop(lane, None)
         return leaving
 
     def serve(self) -> None:
@@ -139,8 +171,11 @@ class Places:
             lane = line.popleft()
             lane.line = None
             if self._is_next(lane):
+                delivery = lane.next()
                 self.waiting -= 1
-                self._start(lane.next())
+                if not (lane.queue or lane.retries):
+                    del self._queued[lane]
+                self._start(delivery)
                 self.line_up(lane)
             self._pass_on(lane)
 

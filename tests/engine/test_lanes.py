@@ -161,9 +161,9 @@ def test_a_lane_that_has_more_to_come_back_gets_no_new_time_to_prove_its_pace():
     slow.remove(lambda _: True)
 
     assert enqueue(slow, 50, now_ms=7_000) == 10
-    slow.forget_returns(10_900)
+    slow.expire(10_900)
     assert slow.returns is not None
-    slow.forget_returns(11_000)
+    slow.expire(11_000)
     assert slow.returns is None
 
 
@@ -227,10 +227,10 @@ def test_what_a_lane_makes_is_remembered_until_it_has_nothing_to_do_here_and_not
     enqueue(slow, 1, now_ms=7_000)
     measured = slow.throughput
 
-    slow.forget_returns(11_000)
+    slow.expire(11_000)
     assert slow.throughput is measured is not None
     slow.next()
-    slow.forget_returns(11_250)
+    slow.expire(11_250)
     assert slow.throughput is None
 
 

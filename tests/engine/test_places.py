@@ -279,11 +279,8 @@ class PlacesMachine(RuleBasedStateMachine):
                     self.too_large.add(delivery)
                 if self.places.may_start(lane):
                     self.start(delivery)
-                elif not lane.is_shut(self.clock.now_ms()) and lane.enqueue(
-                    delivery, self.clock.monotonic_ms()
-                ):
-                    self.places.waiting += 1
-                    self.places.line_up(lane)
+                elif not lane.is_shut(self.clock.now_ms()):
+                    self.places.enqueue(delivery, self.clock.monotonic_ms())
 
         self.run(taken)
 
@@ -301,7 +298,7 @@ class PlacesMachine(RuleBasedStateMachine):
                 lane.failed(delivery, outcome, self.clock.now_ms(), self.clock.monotonic_ms())
             self.places.vacate(delivery)
             if lane.breaker.state == "open":
-                self.places.waiting -= len(lane.remove(lambda _: True))
+                self.empty(lane)
             self.places.line_up(lane)
             self.places.serve()
 
@@ -312,7 +309,7 @@ class PlacesMachine(RuleBasedStateMachine):
         self.run(lambda: self.empty(self.lane(number)))
 
     def empty(self, lane: Lane) -> None:
-        self.places.waiting -= len(lane.remove(lambda _: True))
+        self.places.take_out(lane, lambda _: True)
 
     @rule(number=st.integers(0, LANES - 1), host=st.integers(0, HOSTS - 1), rate=st.sampled_from(RATES))
     def change(self, number: int, host: int, rate: float | None) -> None:
@@ -340,8 +337,7 @@ class PlacesMachine(RuleBasedStateMachine):
             await asyncio.sleep(seconds)
             now_ms = self.clock.monotonic_ms()
             for lane in self.lanes:
-                if lane.is_proven and now_ms - lane.proven_ms > 60_000:
-                    lane.is_proven = False
+                lane.expire(now_ms)
                 self.places.line_up(lane)
             self.places.serve()
             await asyncio.sleep(LOOK_S)
@@ -379,6 +375,7 @@ class PlacesMachine(RuleBasedStateMachine):
             assert sum(one.host is host for one in flying) == host.in_flight
         assert sum(one.is_unproven for one in flying) <= PLACES // 4
         assert self.places.waiting == sum(lane.waiting for lane in self.lanes)
+        assert set(self.places.queued) == {lane for lane in self.lanes if lane.waiting}
 
     @invariant()
     def every_lane_is_once_in_the_line_it_names(self) -> None:
