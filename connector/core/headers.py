@@ -58,6 +58,8 @@ _NAMES = frozenset(
         "pointer.value-sha256", "pointer.value-bytes", "pointer.key-bytes", "pointer.header-count",
     }
 )  # fmt: skip
+_SHORT: Final = {f"{OWN_PREFIX}{name}": name for name in _NAMES}
+_POINTER: Final = frozenset(name for name in _NAMES if name.startswith("pointer."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,25 +249,29 @@ def _split(headers: Headers) -> tuple[dict[str, bytes], list[tuple[str, bytes | 
     """Our headers by name without prefix, each once and known, and the source's with their names back."""
     own: dict[str, bytes] = {}
     original: list[tuple[str, bytes | None]] = []
+    unknown: list[str] = []
     for name, value in headers:
-        if name.startswith(ORIGINAL_PREFIX):
-            original.append((name[len(ORIGINAL_PREFIX) :], value))
-        elif name.startswith(OWN_PREFIX):
-            short = name[len(OWN_PREFIX) :]
+        short = _SHORT.get(name)
+        if short is None:
+            if name.startswith(ORIGINAL_PREFIX):
+                original.append((name[len(ORIGINAL_PREFIX) :], value))
+            elif name.startswith(OWN_PREFIX):
+                unknown.append(name)
+            elif not name.startswith(ALIAS_PREFIX):
+                original.append((name, value))
+        else:
             if value is None:
                 raise _FaultError(f"The header {name!r} has no value.")
             if short in own:
                 raise _FaultError(f"The header {name!r} is there more than once.")
             own[short] = value
-        elif not name.startswith(ALIAS_PREFIX):
-            original.append((name, value))
     if "v" not in own:
         raise _FaultError("The header 'webhook.v' is missing: this record was not written by the connector.")
-    if own["v"] != VERSION.encode():
+    if own["v"] != _VERSION_BYTES:
         found = own["v"][:16]
         raise _FaultError(f"The headers are of version {found!r}; this release reads version {VERSION}.")
-    if unknown := own.keys() - _NAMES:
-        raise _FaultError(f"The header {OWN_PREFIX + min(unknown)!r} is unknown.")
+    if unknown:
+        raise _FaultError(f"The header {min(unknown)!r} is unknown.")
     return own, original
 
 
@@ -317,7 +323,7 @@ def _read_origin(own: dict[str, bytes]) -> Origin:
 
 
 def _read_pointer(own: dict[str, bytes]) -> Pointer | None:
-    if not any(name.startswith("pointer.") for name in own):
+    if _POINTER.isdisjoint(own):
         return None
     return Pointer(
         value_sha256=_sha256(own, "pointer.value-sha256"),

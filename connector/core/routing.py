@@ -92,16 +92,23 @@ def route(
             assert_never(outcome)
 
 
-def shut_out(*, rest_ms: int, turns: int, tiers: Sequence[int]) -> Retry:
-    """Where a delivery waits whose endpoint is not tried at all for another ``rest_ms``: a tier no shorter
-    than that, and a longer one the more often (``turns``) it was turned away before, so that a backlog does
-    not pass by every few seconds in vain. Of those the shortest that is as long as the doubled wait, unless
-    it is more than twice that: then the one below, or it would be missing long after the endpoint is back."""
+def shut_out(*, rest_ms: int, turns: int, tiers: Sequence[int]) -> int:
+    """The one of ``tiers`` (sorted, at least one) where a delivery waits whose endpoint is not tried at all
+    for another ``rest_ms``: none shorter than that, and a longer one the more often (``turns``) it was turned
+    away before, so that a backlog does not pass by every few seconds in vain. Of those the shortest that is
+    as long as the doubled wait, unless it is more than twice that: then the one below, or it would be missing
+    long after the endpoint is back."""
     wanted_ms = rest_ms << min(turns, SHUT_OUT_DOUBLINGS_MAX)
-    fair = [one for one in tiers if rest_ms <= one <= 2 * wanted_ms]
-    enough_ms = next((one for one in tiers if one >= rest_ms), tiers[-1])
-    tier_ms = next((one for one in fair if one >= wanted_ms), fair[-1] if fair else enough_ms)
-    return Retry(tier_ms=tier_ms, not_before_ms=0)
+    chosen_ms = 0
+    for tier_ms in tiers:
+        if tier_ms < rest_ms:
+            continue
+        if chosen_ms and tier_ms > 2 * wanted_ms:
+            break
+        chosen_ms = tier_ms
+        if tier_ms >= wanted_ms:
+            break
+    return chosen_ms or tiers[-1]
 
 
 def _retry(delay_ms: int, *, tiers: Sequence[int], now_ms: int) -> Retry:

@@ -28,11 +28,12 @@ class BadTopicName(ValueError):
 # ── our own topics ──────────────────────────────────────────────────────────────────────────────
 
 
-@lru_cache(maxsize=256)  # asked for every letter
+@lru_cache(maxsize=256)  # asked for every letter that is written
 def tier_topic(prefix: str, delay_ms: int) -> str:
     return f"{prefix}.retry.{format_duration_ms(delay_ms)}"
 
 
+@lru_cache(maxsize=256)  # asked for every letter that is read
 def tier_delay_ms(prefix: str, topic: str) -> int | None:
     """The delay of a retry tier; ``None`` when ``topic`` is not one of this prefix's tiers."""
     start = f"{prefix}.retry."

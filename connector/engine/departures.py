@@ -53,7 +53,7 @@ class Departures:
         tiers, trail = self._outbox.tiers, trail_of(delivery)
         tier_ms = delivery.lane.take_tier(tiers, self._clock.monotonic_ms())
         if tier_ms is None:
-            tier_ms = shut_out(rest_ms=STILL_MS, turns=_turns(trail), tiers=tiers).tier_ms
+            tier_ms = shut_out(rest_ms=STILL_MS, turns=_turns(trail), tiers=tiers)
         self._divert(delivery, trail, why, tier_ms)
 
     def _divert(self, delivery: Delivery, trail: Trail, why: str, tier_ms: int) -> None:
@@ -70,8 +70,8 @@ class Departures:
             self._write(ToTier(fit(rest_ms, self._outbox.tiers)), record, onwards, ticket)
         else:
             self._accounts.diverted["breaker open"] += 1
-            where = shut_out(rest_ms=rest_ms, turns=_turns(trail), tiers=self._outbox.tiers)
-            self._write(ToTier(where.tier_ms), record, trail.to_tier(not_before_ms=0), ticket)
+            tier_ms = shut_out(rest_ms=rest_ms, turns=_turns(trail), tiers=self._outbox.tiers)
+            self._write(ToTier(tier_ms), record, trail.to_tier(not_before_ms=0), ticket)
 
     def park(self, delivery: Delivery) -> None:
         """Its subscription is paused or disabled."""
@@ -99,9 +99,9 @@ class Departures:
     def postpone(self, ticket: Ticket, record: Record, trail: Trail, why: str) -> None:
         """Divert a delivery that cannot be tried for a fault of our own, for longer each time."""
         self._accounts.diverted[why] += 1
-        where = shut_out(rest_ms=OWN_FAULT_DELAY_MS, turns=_turns(trail), tiers=self._outbox.tiers)
-        onwards = trail.to_tier(not_before_ms=0, standstill_ms=where.tier_ms)
-        self.pass_on(ticket, record, onwards, ToTier(where.tier_ms))
+        tier_ms = shut_out(rest_ms=OWN_FAULT_DELAY_MS, turns=_turns(trail), tiers=self._outbox.tiers)
+        onwards = trail.to_tier(not_before_ms=0, standstill_ms=tier_ms)
+        self.pass_on(ticket, record, onwards, ToTier(tier_ms))
 
     def bury_deleted(self, ticket: Ticket, record: Record, trail: Trail) -> None:
         """Nobody has heard of its subscription for longer than workers may disagree about which there are."""

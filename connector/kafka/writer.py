@@ -46,7 +46,7 @@ class WriterSettings:
     pending_max: int = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every letter, and would take three times as long
 class _Pending:
     topic: str
     key: bytes | None
