@@ -23,11 +23,6 @@ DRAIN_SHARE_MIN, LETTERS_EACH_MAX = 0.8, 3.0
 _BACKLOG_MIN = 5_000
 """A smaller one is gone before the endpoint's limit has grown: how fast it drained says nothing."""
 
-BEFORE_PER_CPU_S, BEFORE_BARE_PER_CPU_S = 27_400.0, 129_000.0
-"""Deliveries per CPU second to 20 endpoints, and POSTs of the sender alone beside them, as
-``tests/bench/run`` found them when there was no isolation yet. Of them only the ratio holds on another day
-or machine."""
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -142,10 +137,6 @@ def _of_cost(cost: Cost) -> Iterator[Target]:
     for name, runs in (("as it comes", cost.usual), ("with rate limits", cost.limited)):
         shares = [run.per_usual_cpu_s / off for run in runs]
         yield at_least(f"healthy, {name}: rate, of isolation off", shares, COST_MIN)
-    before = BEFORE_PER_CPU_S / BEFORE_BARE_PER_CPU_S
-    alone = median(cost.bare_per_cpu_s)
-    shares = [run.per_usual_cpu_s / alone / before for run in cost.usual]
-    yield at_least("healthy, as it comes: rate, of before isolation", shares, COST_MIN)
 
 
 def _worst(figures: Sequence[float]) -> list[float]:
@@ -175,10 +166,6 @@ def print_findings(findings: Findings) -> None:
     row("    with a rate limit for every endpoint", [run.per_usual_cpu_s for run in cost.limited])
     row("    isolation off as far as settings go", [run.per_usual_cpu_s for run in cost.off])
     row("    POSTs of the sender alone", cost.bare_per_cpu_s)
-    line(
-        f"    before isolation: {BEFORE_PER_CPU_S:,.0f}, beside {BEFORE_BARE_PER_CPU_S:,.0f} of the sender "
-        "alone"
-    )
 
 
 def _print_crowd(found: Found) -> None:
