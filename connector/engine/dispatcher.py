@@ -325,7 +325,8 @@ class Dispatcher:
             self._accounts.attempts[outcome.error_class] += 1
             self._places.put_back(delivery)
         else:
-            self._setbacks.take(delivery, answer, outcome, now_ms)
+            took_ms = monotonic_ms - delivery.since_ms
+            self._setbacks.take(delivery, answer, outcome, took_ms=took_ms, now_ms=now_ms)
         if has_changed:
             self._exclusion.breaker_changed(lane)
         if delivery.resets == lane.resets and (isinstance(outcome, Refused) or outcome.is_counted):

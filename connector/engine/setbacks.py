@@ -29,9 +29,16 @@ class Setbacks:
         self._log = log
 
     def take(
-        self, delivery: Delivery, answer: Reply | Failure, outcome: Deferred | Refused, now_ms: int
+        self,
+        delivery: Delivery,
+        answer: Reply | Failure,
+        outcome: Deferred | Refused,
+        *,
+        took_ms: int,
+        now_ms: int,
     ) -> None:
-        """Its attempt ended at ``now_ms`` (Unix) with ``answer``, which was judged as ``outcome``."""
+        """Its attempt took so long and ended at ``now_ms`` (Unix) with ``answer``, which was judged as
+        ``outcome``."""
         self._accounts.attempts[outcome.error_class] += 1
         if not delivery.ticket.ledger.is_live:
             self._accounts.late_answers += 1
@@ -54,7 +61,7 @@ class Setbacks:
             tiers=self._outbox.tiers,
             now_ms=now_ms,
         )
-        self._say(delivery, trail, where)
+        self._say(delivery, trail, where, took_ms)
         match where:
             case Retry():
                 is_counted = isinstance(outcome, Refused) or outcome.is_counted
@@ -67,7 +74,9 @@ class Setbacks:
             case _:
                 assert_never(where)
 
-    def _say(self, delivery: Delivery, trail: Trail, where: Retry | DeadLetter | Settle) -> None:
+    def _say(
+        self, delivery: Delivery, trail: Trail, where: Retry | DeadLetter | Settle, took_ms: int
+    ) -> None:
         self._log.info(
             "attempt failed",
             subscription=trail.subscription_id,
@@ -77,7 +86,7 @@ class Setbacks:
             attempt=trail.attempt,
             error_class=trail.error_class,
             why=trail.detail,
-            took_ms=trail.failed_at_ms - delivery.started_ms,
+            took_ms=took_ms,
             retry_in_ms=where.tier_ms if isinstance(where, Retry) else None,
             dead_letter=where.reason if isinstance(where, DeadLetter) else None,
         )

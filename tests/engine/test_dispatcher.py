@@ -313,6 +313,20 @@ async def test_a_step_of_the_clock_is_followed_at_the_next_look():
 
 
 @virtual
+async def test_how_long_an_attempt_took_is_told_right_when_the_clock_steps_meanwhile():
+    world = World.new()
+    world.behave("a", replies(503, after_s=0.2))
+    world.fill(1)
+    world.start([subscription("a")])
+    await asyncio.sleep(0.1)
+
+    world.cluster.clock.skew_ms = -60_000
+    await asyncio.sleep(0.3)
+
+    assert [said["took_ms"] for said in world.log.said("attempt failed")] == [200]
+
+
+@virtual
 async def test_lanes_take_turns_for_the_places_of_the_process():
     world = World.new(limits=limits(dispatch={"in_flight_max": 2, "in_hand_max": 1_000}))
     order: list[str] = []
