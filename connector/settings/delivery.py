@@ -166,7 +166,8 @@ class DeliverySettings(Declared):
         ge=0,
         le=600_000,
         description="How long a stop waits for what is in flight, in ms. Longer than the longest request of "
-        "a built-in dialect (30 s); give the container a longer grace period than this.",
+        "a built-in dialect (30 s). Its last commits may take 5 s more: give the container 10 s more "
+        "than this.",
     )
     dialect: str = Field(
         default=DEFAULT_DIALECT.name, description="What a subscription speaks that names no dialect."
