@@ -66,6 +66,8 @@ class Returns:
         step_ms = max(tier_ms // STEPS_PER_TIER, 1)
         due_ms = (now_ms + tier_ms) // step_ms * step_ms
         due = self._due.setdefault(tier_ms, deque())
+        while due and due[0][0] <= now_ms:
+            due.popleft()
         if due and due[-1][0] == due_ms:
             due[-1][1] += 1
         else:

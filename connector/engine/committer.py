@@ -17,9 +17,8 @@ from connector.engine.ports import Clock, Commit, CommitResult, Log, Source, Top
 
 LAST_WAIT_MS = 5_000
 """So long the last commits are waited for: a healthy group's members have changed by then."""
-_LOOK_MS = 10
-"""How soon after they were asked for the last commits are looked at; twice as long each time, up to a commit
-interval."""
+_LOOK_FIRST_MS, _LOOK_MAX_MS = 10, 200
+"""How soon after they were asked for the last commits are looked at: twice as long each time, up to that."""
 
 
 class Committer:
@@ -60,13 +59,14 @@ class Committer:
     async def commit_last(self) -> None:
         """Commit all that is settled, and wait until it is, for :data:`LAST_WAIT_MS` at most."""
         deadline_ms = self._clock.monotonic_ms() + LAST_WAIT_MS
-        wait_ms = _LOOK_MS
+        wait_ms = _LOOK_FIRST_MS
         self.commit_now()
         while any(flow.commits.is_awaited for flow in self._flows.values()):
-            if self._is_hurried or self._clock.monotonic_ms() >= deadline_ms:
+            rest_ms = deadline_ms - self._clock.monotonic_ms()
+            if self._is_hurried or rest_ms <= 0:
                 return
-            await asyncio.sleep(wait_ms / 1_000)
-            wait_ms = min(wait_ms * 2, self._commit_interval_ms)
+            await asyncio.sleep(min(wait_ms, rest_ms) / 1_000)
+            wait_ms = min(wait_ms * 2, _LOOK_MAX_MS)
             self.commit_now()
 
     def hurry(self) -> None:

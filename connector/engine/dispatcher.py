@@ -287,7 +287,7 @@ class Dispatcher:
             if has_changed:
                 self._exclusion.breaker_changed(lane)
         else:
-            self._not_accepted(delivery, answer, outcome, monotonic_ms)
+            self._not_accepted(delivery, answer, outcome, took_ms, monotonic_ms)
         if lane.queue or lane.retries:
             self._places.line_up(lane)
         if self._places.line:
@@ -298,6 +298,7 @@ class Dispatcher:
         delivery: Delivery,
         answer: Reply | Failure,
         outcome: Deferred | Refused,
+        took_ms: int,
         monotonic_ms: int,
     ) -> None:
         lane, now_ms = delivery.lane, self._clock.now_ms()
@@ -325,7 +326,6 @@ class Dispatcher:
             self._accounts.attempts[outcome.error_class] += 1
             self._places.put_back(delivery)
         else:
-            took_ms = monotonic_ms - delivery.since_ms
             self._setbacks.take(delivery, answer, outcome, took_ms=took_ms, now_ms=now_ms)
         if has_changed:
             self._exclusion.breaker_changed(lane)

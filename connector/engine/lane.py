@@ -238,7 +238,8 @@ class Lane:
             return 0
         if self.is_stalled(now_ms):
             return self.pace.limit
-        if self.returns is None and not self.has_failed and now_ms - self.busy_since_ms < PROOF_MS:
+        may_prove_itself = not self.has_failed and now_ms - self.busy_since_ms < PROOF_MS
+        if may_prove_itself and not self._awaits_returns(now_ms):
             return UNBOUNDED
         return None
 
@@ -430,14 +431,14 @@ class Lane:
         once it has nothing to do. Ask every few seconds (monotonic)."""
         if self.is_proven and now_ms - self.proven_ms > PROVEN_MS:
             self.is_proven = False
-        if self.throughput is not None:
-            self._expire_returns(now_ms)
+        if self.throughput is not None and not self._awaits_returns(now_ms) and not self.busy_since_ms:
+            self.throughput = None
 
-    def _expire_returns(self, now_ms: int) -> None:
+    def _awaits_returns(self, now_ms: int) -> bool:
+        """Whether a part of what went to tiers for want of room is still to come back."""
         if self.returns is not None and self.returns.are_over(now_ms):
             self.returns = None
-        if self.returns is None and not self.busy_since_ms:
-            self.throughput = None
+        return self.returns is not None
 
 
 def _bucket(subscription: Subscription) -> TokenBucket | None:

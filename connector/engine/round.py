@@ -32,4 +32,4 @@ class Round:
         if len(lanes) < few:
             self._rest = iter(self._lanes)
             lanes += islice(self._rest, few - len(lanes))
-        return lanes
+        return [lane for lane in lanes if lane.is_live]  # those of the view when the round began may be not

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from itertools import islice
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
 from connector.webhook.room import Room
 
 _REAP_EVERY_S = 0.1
-_REAPS_PER_S = 10
+_REAPS_PER_ROUND = 10
 """A tenth of the connections is looked at each time: to look at all of ten thousand holds everything up for
 20 ms."""
 
@@ -49,15 +48,17 @@ class Upkeep(Generic[C]):
         room.share(self._evict)
         self._life_s = life_ms / 1000
         self._idle_s = idle_ms / 1000
-        self._open: dict[C, None] = {}  # those that were looked at longest ago come first
+        self._open: set[C] = set()
         self._closing: set[C] = set()
         self._reaper: asyncio.TimerHandle | None = None
+        self._round: list[C] = []  # what is still to be looked at before all are looked at again
+        self._few = 0  # of them at a time
         self._empty = asyncio.Event()
         self._empty.set()
 
     def add(self, connection: C) -> None:
         """Look after one that was opened, on room that was taken for it."""
-        self._open[connection] = None
+        self._open.add(connection)
         self._empty.clear()
         if self._reaper is None:
             self._schedule_reaper()
@@ -70,7 +71,7 @@ class Upkeep(Generic[C]):
     def closing(self, connection: C) -> None:
         """It carries nothing, and its end is only a matter of time. It may be told twice."""
         if connection in self._open:
-            del self._open[connection]
+            self._open.remove(connection)
             self._closing.add(connection)
             self._room.give_back()
 
@@ -104,10 +105,13 @@ class Upkeep(Generic[C]):
 
     def _reap(self) -> None:
         now_s = monotonic()
-        for connection in tuple(islice(self._open, len(self._open) // _REAPS_PER_S + 1)):
-            del self._open[connection]
-            self._open[connection] = None
-            if not connection.is_idle:
+        if not self._round:
+            self._round = list(self._open)
+            self._few = len(self._round) // _REAPS_PER_ROUND + 1
+        few = self._round[-self._few :]
+        del self._round[-self._few :]
+        for connection in few:
+            if connection not in self._open or not connection.is_idle:
                 continue
             is_old = now_s - connection.opened_at_s >= self._life_s
             if is_old or now_s - connection.used_at_s >= self._idle_s:

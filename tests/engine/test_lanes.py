@@ -167,6 +167,14 @@ def test_a_lane_that_has_more_to_come_back_gets_no_new_time_to_prove_its_pace():
     assert slow.returns is None
 
 
+def test_a_burst_after_all_is_back_gets_its_own_time_though_nobody_has_looked_at_the_lane_since():
+    slow = busy(per_s=10, queue_max=10)
+    slow.take_tier(TIERS, 6_000)
+    slow.remove(lambda _: True)
+
+    assert enqueue(slow, 50, now_ms=11_000) == 50
+
+
 def test_of_retries_as_many_may_wait_as_are_made_until_the_next_come():
     slow, fast, faster = (busy(per_s=per_s, queue_max=10) for per_s in (1, 100, 1_000))
 

@@ -98,7 +98,7 @@ async def test_a_stop_waits_until_a_group_whose_members_change_takes_the_last_co
 def test_a_stop_does_not_wait_for_ever_for_a_group_that_takes_no_commit(is_hurried: bool):
     @virtual
     async def run() -> None:
-        world = World.new()
+        world = World.new(limits=limits(commit_interval_ms=2_400))
         world.start([subscription("a")])
         await asyncio.sleep(3)
         world.source.lost_answers = 100
@@ -108,11 +108,11 @@ def test_a_stop_does_not_wait_for_ever_for_a_group_that_takes_no_commit(is_hurri
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
         if is_hurried:
-            loop.call_later(1, world.worker.hurry)
+            loop.call_later(1.3, world.worker.hurry)
 
         await world.worker.stop()
 
-        assert loop.time() - begun_s < (2.1 if is_hurried else 6.1)
+        assert loop.time() - begun_s < (1.6 if is_hurried else 5.1)
 
     run()
 
