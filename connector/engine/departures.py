@@ -18,7 +18,6 @@ from connector.core.record import Record
 from connector.core.routing import OWN_FAULT_DELAY_MS, Retry, shut_out
 from connector.core.trail import Origin, PoisonTrail, Reason, Trail
 from connector.engine.delivery import Delivery
-from connector.engine.lane import STILL_MS
 from connector.engine.outbox import Destination, Outbox, ToDeadLetters, ToParked, ToTier
 from connector.engine.ports import Clock, Log
 from connector.engine.settlement import Settlement
@@ -50,10 +49,12 @@ class Departures:
 
     def make_room(self, delivery: Delivery, why: str) -> None:
         """Its lane has no room for it. When nothing moves there, it waits longer each time."""
-        tiers, trail = self._outbox.tiers, trail_of(delivery)
-        tier_ms = delivery.lane.take_tier(tiers, self._clock.monotonic_ms())
-        if tier_ms is None:
-            tier_ms = shut_out(rest_ms=STILL_MS, turns=_turns(trail), tiers=tiers)
+        tiers, trail, lane = self._outbox.tiers, trail_of(delivery), delivery.lane
+        now_ms = self._clock.monotonic_ms()
+        if rest_ms := lane.rest_ms(now_ms):
+            tier_ms = shut_out(rest_ms=rest_ms, turns=_turns(trail), tiers=tiers)
+        else:
+            tier_ms = lane.take_tier(tiers, now_ms)
         self._divert(delivery, trail, why, tier_ms)
 
     def _divert(self, delivery: Delivery, trail: Trail, why: str, tier_ms: int) -> None:

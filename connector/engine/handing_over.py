@@ -7,7 +7,7 @@ then. That may be one duplicate, against holding up all the rest.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from connector.core.ledger import Ledger, Ticket
 from connector.engine.delivery import Delivery
@@ -67,14 +67,11 @@ class HandingOver:
         is queued for others, what was never tried and will not have its turn soon after ``now_ms``
         (monotonic)."""
         leaving = set(tickets)
-        queued = self._places.queued
-        self._divert_queued(leaving, (lane for lane in queued if lane.is_suspect), why)
-        for lane in queued:
-            if not lane.is_suspect:
-                late = {one for one in lane.late(now_ms) if one.ticket in leaving}
-                if late:
-                    for delivery in self._places.take_out(lane, late.__contains__):
-                        self._leave.make_room(delivery, why)
+        for lane in self._places.queued:
+            late = leaving if lane.is_suspect else {one.ticket for one in lane.late(now_ms)} & leaving
+            if late:
+                for delivery in self._places.take_out(lane, _of(late)):
+                    self._leave.make_room(delivery, why)
 
     def abandon_suspects(self, tickets: Collection[Ticket], why: str) -> None:
         """Divert what is in flight of these to an endpoint that failed last, without a recent success."""
@@ -84,17 +81,28 @@ class HandingOver:
 
     def _divert_queued(self, leaving: set[Ticket], lanes: Iterable[Lane], why: str) -> None:
         for lane in lanes:
-            for delivery in self._places.take_out(lane, lambda one: one.ticket in leaving):
-                self._leave.divert(delivery, why)
+            for delivery in self._places.take_out(lane, _of(leaving)):
+                self._divert(delivery, why)
 
     def _abandon(self, deliveries: Iterable[Delivery], why: str) -> None:
         for delivery in deliveries:
             if delivery not in self.abandoned:
                 self.abandoned.add(delivery)
                 delivery.lane.is_in_the_way = True
-                self._leave.divert(delivery, why)
+                self._divert(delivery, why)
+
+    def _divert(self, delivery: Delivery, why: str) -> None:
+        if delivery.lane.is_suspect:
+            self._leave.make_room(delivery, why)  # it would only come back in vain soon
+        else:
+            self._leave.divert(delivery, why)
 
     def may_stay(self, delivery: Delivery) -> bool:
         """Whether it may wait here: its partition is ours, and stays so as far as we know."""
         ledger = delivery.ticket.ledger
         return ledger.is_live and ledger not in self._leaving
+
+
+def _of(tickets: Collection[Ticket]) -> Callable[[Delivery], bool]:
+    """Whether a delivery is of one of these records."""
+    return lambda one: one.ticket in tickets

@@ -35,6 +35,8 @@ STALL_MS = 2_500
 known to take its time. Half of what a delivery may wait: what is queued then would wait in vain."""
 STILL_MS = 60_000
 """What a lane has no room for waits for about so long where nothing ends at present."""
+FAILING_MS = 30_000
+"""The same where whatever ends has failed: as long as a breaker that opens for the first time."""
 RETRIES_MS = 6_500
 """As many retries may wait as the lane makes in so long: the shortest tier hands all it has back at once
 every 5 s, up to a second late, and the lane is not to idle before the next time."""
@@ -410,10 +412,15 @@ class Lane:
 
     # ── what waits elsewhere ────────────────────────────────────────────────────────────────────
 
-    def take_tier(self, tiers: Sequence[int], now_ms: int) -> int | None:
-        """The tier for one more that there is no room for here; ``None`` when nothing moves."""
+    def rest_ms(self, now_ms: int) -> int:
+        """For how long what there is no room for here would come back in vain; 0 where something moves. That
+        attempts end is no pace while all of them fail."""
         if self.host.is_at_rest or self.is_stalled(now_ms):
-            return None
+            return STILL_MS
+        return FAILING_MS if self.is_suspect else 0
+
+    def take_tier(self, tiers: Sequence[int], now_ms: int) -> int:
+        """The tier for one more that there is no room for here, where something moves."""
         per_s = self._watched(now_ms).expected_per_s(self.rate, self.bucket, now_ms)
         if per_s == 0:
             return fit(STILL_MS, tiers)

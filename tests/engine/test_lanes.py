@@ -250,11 +250,23 @@ def test_what_has_no_room_waits_half_a_minute_where_nothing_moves_yet():
     assert hanging.returns is None
 
 
-def test_a_stalled_lane_tells_no_tier():
+def test_what_a_stalled_lane_has_no_room_for_rests():
     stalled = lane(in_flight_max=1)
+    assert stalled.rest_ms(5_000) == 0
+
     stalled.in_flight = 1
 
-    assert stalled.take_tier(TIERS, 5_000) is None
+    assert stalled.rest_ms(5_000) == 60_000
+
+
+def test_what_a_lane_has_no_room_for_rests_while_all_attempts_fail_however_often_they_end():
+    failing = lane()
+    for now_ms in range(5_000, 10_000, 500):
+        failed(failing, now_ms)
+    assert failing.rest_ms(10_000) == 30_000
+
+    succeeded(failing, 10_000)
+    assert failing.rest_ms(10_000) == 0
 
 
 def test_a_view_with_a_forbidden_url_changes_nothing():
