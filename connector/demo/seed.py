@@ -7,6 +7,7 @@ it may be run again.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection
 
 from connector.app.adapters import access_of
@@ -18,7 +19,11 @@ from connector.demo.scenario import Scenario
 from connector.demo.setup import Progress, create_topics, register_schemas, topics_by_type
 from connector.engine.ports import TopicPartition
 from connector.kafka.cluster import Cluster
+from connector.kafka.errors import KafkaTrouble
 from connector.kafka.writer import KafkaWriter, WriterSettings
+
+_LEADERS_WITHIN_S = 15.0
+_LOOK_EVERY_S = 0.2
 
 
 async def seed(
@@ -50,8 +55,16 @@ async def seed(
 
 
 def _count(cluster: DemoCluster, topics: Collection[str]) -> int:
-    """The records in ``topics``, those that retention has taken included."""
+    """The records in ``topics``, those that retention has taken included. It waits for the leaders of topics
+    made just now: a broker may not know yet that it is one."""
     kafka = Cluster(access_of(cluster.kafka), cluster.capabilities)
-    looks = kafka.look(topics).values()
-    tps = [TopicPartition(look.topic, number) for look in looks for number in range(look.partitions)]
-    return sum(kafka.offsets(tps, "latest").values())
+    deadline_s = time.monotonic() + _LEADERS_WITHIN_S
+    while True:
+        try:
+            looks = kafka.look(topics).values()
+            tps = [TopicPartition(look.topic, number) for look in looks for number in range(look.partitions)]
+            return sum(kafka.offsets(tps, "latest").values())
+        except KafkaTrouble as trouble:
+            if trouble.is_fatal or time.monotonic() > deadline_s:
+                raise
+        time.sleep(_LOOK_EVERY_S)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +20,14 @@ import pytest
 
 from connector.avro.registry import SchemaRegistry
 from connector.avro.registry_http import RegistrySettings
+from connector.core.start import Start
 from connector.demo.cluster import RealCluster
 from connector.demo.scenario import Scenario
 from connector.demo.seed import seed
+from connector.engine.ports import TopicPartition
 from connector.kafka.access import Access
 from connector.kafka.cluster import APACHE_KAFKA, Cluster
+from connector.kafka.errors import KafkaTrouble
 from connector.settings.kafka import KafkaSettings
 from deploy.testbed import KafkaCluster, Registry
 from tests.support.fake_registry import FakeRegistry
@@ -234,7 +237,18 @@ def test_a_kafka_that_does_not_answer_is_named(shows: Shows) -> None:
 # ── only filled ─────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_topics_are_filled_once(kafka: KafkaCluster, names: Names) -> None:
+async def test_topics_are_filled_once(
+    kafka: KafkaCluster, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the brokers do not know yet who leads the new topics, as happens for a moment."""
+    offsets, refusals = Cluster.offsets, ["Broker: Not leader for partition"] * 3
+
+    def not_at_once(self: Cluster, tps: Iterable[TopicPartition], start: Start) -> dict[TopicPartition, int]:
+        if refusals:
+            raise KafkaTrouble(refusals.pop())
+        return offsets(self, tps, start)
+
+    monkeypatch.setattr(Cluster, "offsets", not_at_once)
     scenario = Scenario(partners=(), rates_per_s=(50,), oddities=("corrupt", "tombstone"))
     reach = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
     cluster = RealCluster(reach, topic_prefix=f"{names.topic()}.", keep_topics=False)
