@@ -414,10 +414,10 @@ class Lane:
 
     def rest_ms(self, now_ms: int) -> int:
         """For how long what there is no room for here would come back in vain; 0 where something moves. That
-        attempts end is no pace while all of them fail."""
+        attempts end is no pace while all of them fail; that they are refused is one: it is there."""
         if self.host.is_at_rest or self.is_stalled(now_ms):
             return STILL_MS
-        return FAILING_MS if self.is_suspect else 0
+        return FAILING_MS if self.is_suspect and self.breaker.failures else 0
 
     def take_tier(self, tiers: Sequence[int], now_ms: int) -> int:
         """The tier for one more that there is no room for here, where something moves."""

@@ -199,3 +199,15 @@ async def test_the_backlog_of_a_lane_that_makes_one_in_20_s_is_not_written_again
 
     assert len(posts_to_a(world)) == 200
     assert letters_per_delivery(world) <= 9
+
+
+@virtual
+async def test_a_backlog_of_an_endpoint_that_refuses_everything_goes_at_its_pace():
+    world = World.new()
+    world.behave("a", replies(400, after_s=0.05))
+    world.fill(4_000)
+    world.start([subscription("a", in_flight_max=2, queue_max=20, final_statuses=frozenset({400}))])
+
+    await asyncio.sleep(180)  # 100 s of work at 40 a second
+
+    assert world.worker.accounts.dead.total() == 4_000

@@ -273,3 +273,4 @@ async def test_topics_are_filled_once(
 
     assert counts == [50, 0]
     assert faults == []
+    assert refusals == []
